@@ -1,0 +1,48 @@
+"""For all tests: a watchdog, and random numbers that can be repeated."""
+
+import faulthandler
+import os
+import random
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+# The same variables as in the C tests.
+WATCHDOG_SECONDS = float(os.environ.get("PYCONC_TEST_WATCHDOG", "300"))
+SEED = int(os.environ.get("PYCONC_TEST_SEED") or str(secrets.randbits(32)), 0)
+
+stderr_key = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "watchdog(seconds): print all stacks and give up after so long",
+    )
+    # Output is not captured yet; later on, descriptor 2 is a file.
+    config.stash[stderr_key] = os.dup(2)
+
+
+def pytest_report_header() -> str:
+    return f"seed: PYCONC_TEST_SEED={SEED} repeats this run"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    # A hang ends the whole run: what hangs in C cannot be interrupted, and
+    # the tests that follow would meet its leftovers.
+    marker = item.get_closest_marker("watchdog")
+    seconds = marker.args[0] if marker else WATCHDOG_SECONDS
+    stderr = item.config.stash[stderr_key]
+    faulthandler.dump_traceback_later(seconds, exit=True, file=stderr)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Return random numbers of this test's own, the same for one seed."""
+    return random.Random(f"{SEED} {request.node.nodeid}")
