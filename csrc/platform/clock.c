@@ -1,0 +1,21 @@
+#include "platform/clock.h"
+
+#include <time.h>
+
+int64_t
+conc_clock_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t
+conc_deadline_after(int64_t timeout_ns)
+{
+    int64_t now = conc_clock_now_ns();
+    if (timeout_ns <= 0) {
+        return now;
+    }
+    return timeout_ns < CONC_NEVER - now ? now + timeout_ns : CONC_NEVER;
+}

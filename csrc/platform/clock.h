@@ -1,0 +1,17 @@
+/* Monotonic time.  Everything that waits takes an absolute deadline in
+ * nanoseconds of CLOCK_MONOTONIC, so that interrupted waits need no
+ * arithmetic and the wall clock cannot move them. */
+#ifndef CONC_PLATFORM_CLOCK_H
+#define CONC_PLATFORM_CLOCK_H
+
+#include <stdint.h>
+
+#define CONC_NEVER INT64_MAX
+
+int64_t conc_clock_now_ns(void);
+
+/* now + timeout_ns, CONC_NEVER where that exceeds the range; a negative
+ * timeout counts as zero. */
+int64_t conc_deadline_after(int64_t timeout_ns);
+
+#endif
