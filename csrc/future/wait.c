@@ -1,0 +1,254 @@
+/* Leading and following, spinning and sleeping; see wait.h. */
+#include "future/wait.h"
+
+#include <unistd.h>
+
+#include "platform/clock.h"
+#include "platform/futex.h"
+#include "platform/relax.h"
+#include "platform/status.h"
+
+/* How long a waiting thread spins before it sleeps.  Waking an idle CPU
+ * takes 20-45 us on the machines that we measured, so a wait shorter than
+ * that is cheaper awake; 50 us bought nothing. */
+#define SPIN_NS 20000
+
+/* Spins with the GIL held at first: a round trip takes about a microsecond,
+ * and letting go of the GIL and taking it back costs a tenth of that, more
+ * if another thread wants it. */
+#define ATTACHED_SPINS 40
+
+/* The main thread looks for signals this often: one that lands between the
+ * last check and the futex call does not interrupt the sleep. */
+#define SIGNAL_CHECK_NS 250000000
+
+void
+pyconc_waiter_init(struct pyconc_waiter *waiter, Py_ssize_t missing)
+{
+    *waiter = (struct pyconc_waiter){.missing = missing};
+}
+
+void
+pyconc_waiter_wake(struct pyconc_waiter *waiter)
+{
+    struct pyconc_source *source = waiter->source;
+
+    /* W2 -> W3: what satisfied the waiter is seen under the GIL; the word
+     * only ends its sleep. */
+    conc_store_rel(&waiter->word, 1); /* W2, pairs with W3 */
+    if (source != NULL && source->leader == waiter) {
+        source->ops->rouse(source);
+    }
+    else if (waiter->asleep) {
+        conc_futex_wake_private(&waiter->word, 1);
+    }
+}
+
+static void
+follow(struct pyconc_source *source, struct pyconc_waiter *waiter)
+{
+    struct pyconc_waiter *first = source->followers;
+
+    if (first == NULL) {
+        waiter->next = waiter->previous = waiter;
+        source->followers = waiter;
+        return;
+    }
+    waiter->next = first;
+    waiter->previous = first->previous;
+    first->previous->next = waiter;
+    first->previous = waiter;
+}
+
+static void
+unfollow(struct pyconc_source *source, struct pyconc_waiter *waiter)
+{
+    if (waiter->next == waiter) {
+        source->followers = NULL;
+    }
+    else {
+        waiter->previous->next = waiter->next;
+        waiter->next->previous = waiter->previous;
+        if (source->followers == waiter) {
+            source->followers = waiter->next;
+        }
+    }
+    waiter->next = waiter->previous = NULL;
+}
+
+/* Keeps invariant W1 when the lead has become free. */
+static void
+pass_lead(struct pyconc_source *source)
+{
+    if (source->leader != NULL) {
+        return;
+    }
+    if (source->followers != NULL) {
+        pyconc_waiter_wake(source->followers);
+    }
+    else if (source->collector != NULL) {
+        pyconc_waiter_wake(source->collector);
+    }
+}
+
+/* Signal handlers run in the main thread only.  After a fork the forking
+ * thread is the child's main thread, for the kernel as for Python. */
+static int
+is_main_thread(void)
+{
+    return gettid() == getpid();
+}
+
+/* One sleep: as leader if nobody leads, else on the waiter's own word.
+ * Returns a status. */
+static int
+sleep_once(struct pyconc_waiter *waiter, struct pyconc_source *source,
+           int64_t deadline_ns)
+{
+    int64_t limit_ns = deadline_ns;
+    int status;
+
+    if (is_main_thread()) {
+        int64_t check_ns = conc_deadline_after(SIGNAL_CHECK_NS);
+        limit_ns = check_ns < deadline_ns ? check_ns : deadline_ns;
+    }
+    if (source != NULL &&
+        (source->leader == NULL || source->leader == source->collector)) {
+        /* If the collector leads it makes way: a thread that waits for its
+         * own result is then woken directly. */
+        if (source->leader != NULL && source->leader != waiter) {
+            source->ops->rouse(source);
+        }
+        source->leader = waiter;
+        uint32_t ticket = source->ops->announce(source);
+        if (source->ops->ready_nogil(source) ||
+            conc_load_acq(&waiter->word) != 0) {
+            status = CONC_OK;
+        }
+        else {
+            Py_BEGIN_ALLOW_THREADS status =
+                source->ops->sleep_nogil(source, ticket, limit_ns);
+            Py_END_ALLOW_THREADS
+        }
+        if (source->leader == waiter) {
+            source->leader = NULL;
+        }
+    }
+    else {
+        waiter->asleep = 1;
+        Py_BEGIN_ALLOW_THREADS status =
+            conc_futex_wait_private(&waiter->word, 0, limit_ns);
+        Py_END_ALLOW_THREADS waiter->asleep = 0;
+    }
+    if (status == CONC_TIMEOUT && limit_ns < deadline_ns) {
+        return CONC_INTR;
+    }
+    return status;
+}
+
+/* Spin for a moment; 1 if there is something to look at. */
+static int
+spin(struct pyconc_waiter *waiter, struct pyconc_source *source)
+{
+    for (int i = 0; i < ATTACHED_SPINS; i++) {
+        if (source->ops->ready_nogil(source)) {
+            return 1;
+        }
+        conc_cpu_relax();
+    }
+
+    int found = 0;
+    Py_BEGIN_ALLOW_THREADS int64_t end_ns = conc_clock_now_ns() + SPIN_NS;
+    do {
+        for (int i = 0; i < 32 && !found; i++) {
+            conc_cpu_relax();
+            found = source->ops->ready_nogil(source) ||
+                    conc_load_acq(&waiter->word) != 0; /* W3 */
+        }
+    } while (!found && conc_clock_now_ns() < end_ns);
+    Py_END_ALLOW_THREADS return found;
+}
+
+int
+pyconc_wait(struct pyconc_waiter *waiter, struct pyconc_source *source,
+            int64_t deadline_ns)
+{
+    int outcome;
+
+    if (waiter->missing <= 0) {
+        return 0;
+    }
+    if (source != NULL) {
+        if (source->ops->check(source) < 0) {
+            return -1;
+        }
+        source->ops->drain(source);
+        if (waiter->missing <= 0) {
+            return 0;
+        }
+        if (deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns) {
+            return 1;
+        }
+        follow(source, waiter);
+    }
+    waiter->source = source;
+    PyObject *engine = source != NULL ? Py_NewRef(source->engine) : NULL;
+
+    for (;;) {
+        conc_store_rlx(&waiter->word, 0); /* only this thread sleeps on it,
+                                           * and it looks again below */
+        if (source != NULL) {
+            source->ops->drain(source);
+        }
+        if (waiter->missing <= 0) {
+            outcome = 0;
+            break;
+        }
+        if (source != NULL && spin(waiter, source)) {
+            continue;
+        }
+        if (waiter->missing <= 0) {
+            outcome = 0;
+            break;
+        }
+        int status = sleep_once(waiter, source, deadline_ns);
+        if (status == CONC_INTR && PyErr_CheckSignals() < 0) {
+            outcome = -1;
+            break;
+        }
+        if (status == CONC_TIMEOUT) {
+            if (source != NULL) {
+                source->ops->drain(source);
+            }
+            outcome = waiter->missing <= 0 ? 0 : 1;
+            break;
+        }
+    }
+    waiter->source = NULL;
+    if (source != NULL) {
+        unfollow(source, waiter);
+        pass_lead(source);
+        Py_DECREF(engine);
+    }
+    return outcome;
+}
+
+void
+pyconc_wait_collector(struct pyconc_waiter *waiter,
+                      struct pyconc_source *source, int64_t nap_ns)
+{
+    /* Leads only while no other thread is there to do it, and not for a
+     * nap: announced, it would be woken by each completion. */
+    if (nap_ns == 0 && source->leader == NULL && source->followers == NULL) {
+        (void)sleep_once(waiter, source, CONC_NEVER);
+    }
+    else {
+        int64_t deadline_ns =
+            nap_ns == 0 ? CONC_NEVER : conc_deadline_after(nap_ns);
+        waiter->asleep = 1;
+        Py_BEGIN_ALLOW_THREADS(void)
+            conc_futex_wait_private(&waiter->word, 0, deadline_ns);
+        Py_END_ALLOW_THREADS waiter->asleep = 0;
+    }
+    conc_store_rlx(&waiter->word, 0); /* the caller looks at everything */
+}

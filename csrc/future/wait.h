@@ -1,0 +1,105 @@
+/* How a thread waits for outcomes.
+ *
+ * An engine is a `source` of outcomes.  Whoever waits, drains: the thread
+ * that waits takes what the workers have finished and completes it, for
+ * itself and for all others.  One of the waiting threads leads: it sleeps on
+ * the source's own eventcount, which the workers notify.  The others follow:
+ * each sleeps on a word of its own and is woken by whoever completes what it
+ * waits for, or when the leader leaves and the lead is free.  So a completion
+ * wakes one thread, however many wait.
+ *
+ * Everything here is protected by the GIL; native words are only for
+ * sleeping.  Invariant W1: while somebody waits on a source there is a
+ * leader, or a follower has been woken and will see that there is none. */
+#ifndef PYCONC_FUTURE_WAIT_H
+#define PYCONC_FUTURE_WAIT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdint.h>
+
+#include "platform/atomics.h"
+
+struct pyconc_outcome;
+struct pyconc_source;
+
+/* What an engine offers to the layers above it. */
+struct pyconc_source_ops {
+    /* Whether this process may wait here: 0, or -1 with RuntimeError. */
+    int (*check)(struct pyconc_source *source);
+    /* Whether drain would find something; GIL: not needed. */
+    int (*ready_nogil)(struct pyconc_source *source);
+    /* Complete what is finished.  Runs no user code but decrefs. */
+    void (*drain)(struct pyconc_source *source);
+    /* Sleep on the eventcount of the source; see eventcount.h. */
+    uint32_t (*announce)(struct pyconc_source *source);
+    int (*sleep_nogil)(struct pyconc_source *source, uint32_t ticket,
+                       int64_t deadline_ns);
+    /* Wake who sleeps there. */
+    void (*rouse)(struct pyconc_source *source);
+    /* Take a task back that nobody has started: 1 if so. */
+    int (*cancel)(struct pyconc_source *source,
+                  struct pyconc_outcome *outcome);
+    /* Whether a worker has claimed the task. */
+    int (*running)(struct pyconc_source *source,
+                   struct pyconc_outcome *outcome);
+    /* See to it that a collector thread drains without anybody waiting.
+     * 0, or -1 with an exception. */
+    int (*need_collector)(struct pyconc_source *source);
+};
+
+struct pyconc_source {
+    const struct pyconc_source_ops *ops;
+    PyObject *engine;                /* borrowed: the object around this */
+    struct pyconc_waiter *leader;    /* sleeps on the eventcount, or NULL */
+    struct pyconc_waiter *followers; /* ring of the others, or NULL */
+    struct pyconc_waiter *collector; /* the collector thread's waiter, the
+                                      * last to be given the lead */
+    struct pyconc_outcome *special_first; /* arrived, for the collector: */
+    struct pyconc_outcome *special_last;  /* each owns its object */
+};
+
+/* One outcome that one waiter waits for.  Owned by the waiter's frame or
+ * object; in the outcome's list until it fires or is taken out. */
+struct pyconc_link {
+    struct pyconc_link *next;       /* in the outcome's list */
+    struct pyconc_link *previous;   /* NULL: first */
+    struct pyconc_link *next_fired; /* in the waiter's list */
+    struct pyconc_waiter *waiter;   /* NULL: not in an outcome's list */
+    PyObject *object;               /* borrowed from the waiter's owner */
+    int until_notified;             /* a cancelled outcome counts only once its
+                                     * executor has confirmed it, as for wait() */
+};
+
+/* One thread's wait. */
+struct pyconc_waiter {
+    _Atomic uint32_t word; /* moved to wake this thread */
+    int asleep;            /* about to sleep or asleep on `word` */
+    int stop_at_error;     /* FIRST_EXCEPTION */
+    Py_ssize_t missing;    /* outcomes still needed; <= 0: satisfied */
+    struct pyconc_link *fired_first; /* in order of completion */
+    struct pyconc_link *fired_last;
+    struct pyconc_source *source; /* waits there now, or NULL */
+    struct pyconc_waiter *next;   /* ring of followers */
+    struct pyconc_waiter *previous;
+};
+
+void pyconc_waiter_init(struct pyconc_waiter *waiter, Py_ssize_t missing);
+
+/* Wake this waiter: it is satisfied, or has to look. */
+void pyconc_waiter_wake(struct pyconc_waiter *waiter);
+
+/* Wait until waiter->missing <= 0.  `source` may be NULL: nobody has to be
+ * drained.  0: satisfied; 1: the deadline passed; -1: a signal handler
+ * raised.  GIL: released inside. */
+int pyconc_wait(struct pyconc_waiter *waiter, struct pyconc_source *source,
+                int64_t deadline_ns);
+
+/* The collector's wait: until somebody wakes it or there is something to
+ * drain; never spins.  With nap_ns > 0 it sleeps that long whatever is
+ * finished. */
+void pyconc_wait_collector(struct pyconc_waiter *waiter,
+                           struct pyconc_source *source, int64_t nap_ns);
+
+#endif

@@ -1,0 +1,271 @@
+/* pyconc._core: slots, state, nothing else. */
+#include "module/module.h"
+
+#include "codec/codec.h"
+#include "future/future.h"
+#include "platform/cpus.h"
+#include "platform/forks.h"
+#include "platform/status.h"
+#include "workers/results.h"
+
+static struct PyModuleDef pyconc_module;
+
+struct pyconc_state *
+pyconc_state_of_module(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+struct pyconc_state *
+pyconc_state_of(PyTypeObject *type)
+{
+    /* Never fails: every type with this question derives from one of ours. */
+    return PyModule_GetState(PyType_GetModuleByDef(type, &pyconc_module));
+}
+
+struct pyconc_codec *
+pyconc_module_codec(PyObject *module)
+{
+    return pyconc_state_of_module(module)->codec;
+}
+
+static int
+import_attribute(PyObject **where, const char *module, const char *name)
+{
+    PyObject *imported = PyImport_ImportModule(module);
+
+    if (imported == NULL) {
+        return -1;
+    }
+    *where = PyObject_GetAttrString(imported, name);
+    Py_DECREF(imported);
+    return *where == NULL ? -1 : 0;
+}
+
+static int
+import_all(struct pyconc_state *state)
+{
+    const struct {
+        PyObject **where;
+        const char *module;
+        const char *name;
+    } wanted[] = {
+        {&state->cancelled_error, "concurrent.futures", "CancelledError"},
+        {&state->invalid_state_error, "concurrent.futures",
+         "InvalidStateError"},
+        {&state->futures_timeout_error, "concurrent.futures", "TimeoutError"},
+        {&state->logger, "concurrent.futures._base", "LOGGER"},
+        {&state->pool_timeout_error, "multiprocessing", "TimeoutError"},
+        {&state->condition_class, "threading", "Condition"},
+        {&state->corruption_error, "pyconc.errors", "CorruptionError"},
+        {&state->decode_error, "pyconc._wire", "decode_error"},
+        {&state->result_error, "pyconc._wire", "result_error"},
+        {&state->dump_main, "pyconc._wire", "dump_main"},
+        {&state->load_main, "pyconc._wire", "load_main"},
+        {&state->report_error, "pyconc._wire", "report_callback_error"},
+    };
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        if (import_attribute(wanted[i].where, wanted[i].module,
+                             wanted[i].name) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+intern_all(struct pyconc_state *state)
+{
+    const struct {
+        PyObject **where;
+        const char *text;
+    } wanted[] = {
+        {&state->str_add_result, "add_result"},
+        {&state->str_add_exception, "add_exception"},
+        {&state->str_add_cancelled, "add_cancelled"},
+        {&state->str_notify_all, "notify_all"},
+        {&state->str_enter, "__enter__"},
+        {&state->str_exit, "__exit__"},
+    };
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        *wanted[i].where = PyUnicode_InternFromString(wanted[i].text);
+        if (*wanted[i].where == NULL) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+add_types(PyObject *module, struct pyconc_state *state)
+{
+    const struct {
+        PyTypeObject **where;
+        PyType_Spec *spec;
+        PyTypeObject **base; /* made before */
+    } wanted[] = {
+        {&state->future_type, &pyconc_future_spec, NULL},
+        {&state->completions_type, &pyconc_completions_spec, NULL},
+        {&state->block_type, &pyconc_block_spec, NULL},
+        {&state->engine_type, &pyconc_engine_spec, NULL},
+        {&state->worker_type, &pyconc_worker_spec, NULL},
+        {&state->submitter_type, &pyconc_submitter_spec, NULL},
+        {&state->apply_type, &pyconc_apply_spec, NULL},
+        {&state->map_type, &pyconc_map_spec, &state->apply_type},
+        {&state->imap_type, &pyconc_imap_spec, NULL},
+    };
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        PyObject *base =
+            wanted[i].base == NULL ? NULL : (PyObject *)*wanted[i].base;
+        PyObject *type =
+            PyType_FromModuleAndSpec(module, wanted[i].spec, base);
+        if (type == NULL) {
+            return -1;
+        }
+        *wanted[i].where = (PyTypeObject *)type;
+        if (PyModule_AddType(module, (PyTypeObject *)type) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+module_exec(PyObject *module)
+{
+    struct pyconc_state *state = pyconc_state_of_module(module);
+
+    if (conc_forks_watch() != CONC_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    state->codec = pyconc_codec_new();
+    if (state->codec == NULL || intern_all(state) < 0 ||
+        import_all(state) < 0 || add_types(module, state) < 0 ||
+        PyModule_AddFunctions(module, pyconc_codec_methods) < 0 ||
+        PyModule_AddFunctions(module, pyconc_worker_methods) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct pyconc_state *state = pyconc_state_of_module(module);
+
+    Py_VISIT(state->future_type);
+    Py_VISIT(state->completions_type);
+    Py_VISIT(state->block_type);
+    Py_VISIT(state->engine_type);
+    Py_VISIT(state->worker_type);
+    Py_VISIT(state->submitter_type);
+    Py_VISIT(state->apply_type);
+    Py_VISIT(state->map_type);
+    Py_VISIT(state->imap_type);
+    Py_VISIT(state->cancelled_error);
+    Py_VISIT(state->invalid_state_error);
+    Py_VISIT(state->futures_timeout_error);
+    Py_VISIT(state->pool_timeout_error);
+    Py_VISIT(state->condition_class);
+    Py_VISIT(state->logger);
+    Py_VISIT(state->decode_error);
+    Py_VISIT(state->result_error);
+    Py_VISIT(state->dump_main);
+    Py_VISIT(state->load_main);
+    Py_VISIT(state->report_error);
+    Py_VISIT(state->corruption_error);
+    return state->codec == NULL
+               ? 0
+               : pyconc_codec_traverse(state->codec, visit, arg);
+}
+
+static int
+module_clear(PyObject *module)
+{
+    struct pyconc_state *state = pyconc_state_of_module(module);
+
+    Py_CLEAR(state->future_type);
+    Py_CLEAR(state->completions_type);
+    Py_CLEAR(state->block_type);
+    Py_CLEAR(state->engine_type);
+    Py_CLEAR(state->worker_type);
+    Py_CLEAR(state->submitter_type);
+    Py_CLEAR(state->apply_type);
+    Py_CLEAR(state->map_type);
+    Py_CLEAR(state->imap_type);
+    Py_CLEAR(state->cancelled_error);
+    Py_CLEAR(state->invalid_state_error);
+    Py_CLEAR(state->futures_timeout_error);
+    Py_CLEAR(state->pool_timeout_error);
+    Py_CLEAR(state->condition_class);
+    Py_CLEAR(state->logger);
+    Py_CLEAR(state->decode_error);
+    Py_CLEAR(state->result_error);
+    Py_CLEAR(state->dump_main);
+    Py_CLEAR(state->load_main);
+    Py_CLEAR(state->report_error);
+    Py_CLEAR(state->corruption_error);
+    Py_CLEAR(state->str_add_result);
+    Py_CLEAR(state->str_add_exception);
+    Py_CLEAR(state->str_add_cancelled);
+    Py_CLEAR(state->str_notify_all);
+    Py_CLEAR(state->str_enter);
+    Py_CLEAR(state->str_exit);
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    struct pyconc_state *state = pyconc_state_of_module(module);
+
+    (void)module_clear(module);
+    if (state->codec != NULL) {
+        pyconc_codec_free(state->codec);
+        state->codec = NULL;
+    }
+}
+
+static PyObject *
+cpus_usable(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLong(conc_cpus_usable());
+}
+
+static PyMethodDef module_methods[] = {
+    {"cpus_usable", cpus_usable, METH_NOARGS,
+     PyDoc_STR("cpus_usable($module, /)\n--\n\n"
+               "Return how many CPUs this process may really use.")},
+    {NULL, NULL, 0, NULL},
+};
+
+/* The cautious values: subinterpreters share one GIL, free-threaded builds
+ * turn the GIL on, until the stress tests pass there. */
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)module_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef pyconc_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "pyconc._core",
+    .m_doc = PyDoc_STR("The engines of pyconc."),
+    .m_size = sizeof(struct pyconc_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&pyconc_module);
+}

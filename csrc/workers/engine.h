@@ -1,0 +1,208 @@
+/* The parent side of a process pool.
+ *
+ * Tasks are encoded by whoever submits and put into cells of the board; if
+ * there is none they wait, encoded, in the parent (`parked`).  Answers are
+ * taken from the completion stack by whoever waits (future/wait.h).
+ *
+ * All of this is protected by the GIL: between two places where Python code
+ * may run the state is consistent.  Invariants:
+ *
+ *   E1  tasks[cell].owner is set exactly for cells that are published and
+ *       not yet freed, abandoned ones excepted.
+ *   E2  `pending` counts the tasks with an owner, in cells and parked.
+ *   E3  a cell taken from the completion stack is either in `chain` or has
+ *       tasks[cell].collecting set until it is freed; the sweep after a
+ *       death leaves those alone.
+ *   E4  parked tasks are in order, and a task is parked only while there is
+ *       no free cell or something is parked already. */
+#ifndef PYCONC_WORKERS_ENGINE_H
+#define PYCONC_WORKERS_ENGINE_H
+
+#include "codec/codec.h"
+#include "future/block.h"
+#include "future/outcome.h"
+#include "workers/layout.h"
+
+struct pyconc_engine;
+
+/* Whom the answer of a task is for. */
+enum pyconc_target {
+    PYCONC_TARGET_OUTCOME = 0, /* owner embeds one: Future, ApplyResult */
+    PYCONC_TARGET_MAP = 1,     /* owner is a MapResultBase, index a chunk */
+    PYCONC_TARGET_IMAP = 2,    /* owner is an IMapIteratorBase */
+};
+
+struct pyconc_task {
+    PyObject *owner; /* owns; NULL: nobody waits for this any more */
+    struct pyconc_outcome *outcome; /* of owner, for TARGET_OUTCOME */
+    Py_ssize_t index;
+    conc_off arguments; /* block in the parent's heap, 0: none */
+    uint32_t function;  /* counted reference, or PYCONC_FUNCTION_NONE */
+    uint8_t target;     /* enum pyconc_target */
+    uint8_t collecting;
+};
+
+/* What is written into a cell. */
+struct pyconc_message {
+    uint8_t operation;
+    uint8_t flags;
+    uint16_t length;
+    uint8_t payload[CONC_CELL_PAYLOAD_BYTES];
+};
+
+struct pyconc_parked {
+    struct pyconc_task task; /* first: a task pointer is one to this */
+    struct pyconc_message message;
+    struct pyconc_parked *next;
+    struct pyconc_parked *previous;
+};
+
+/* The parent's side of an entry of the function table. */
+struct pyconc_function {
+    PyObject *key;      /* owns; the callable (by reference) or its bytes */
+    PyObject *name;     /* owns; for messages */
+    Py_ssize_t tasks;   /* references: tasks and jobs that name it */
+    conc_off block;     /* in the parent's heap */
+    uint32_t next_free; /* while key is NULL */
+};
+
+enum pyconc_engine_phase {
+    PYCONC_ENGINE_OPEN = 0,
+    PYCONC_ENGINE_CLOSING = 1, /* accepted tasks still run */
+    PYCONC_ENGINE_ENDED = 2,   /* nothing runs any more */
+};
+
+struct pyconc_engine {
+    PyObject_HEAD
+    struct pyconc_state *state; /* borrowed from the module, which the type
+                                 * keeps alive */
+    uint32_t forks;             /* conc_forks_count() where it was made */
+    uint8_t phase;              /* enum pyconc_engine_phase */
+    uint8_t value_main; /* workers may not find functions of __main__ */
+    uint8_t has_collector;
+    uint8_t retiring;          /* the collector ends when nothing is pending */
+    PyObject *broken;          /* owns; raised by every submit, or NULL */
+    PyObject *future_type;     /* owns */
+    PyObject *start_collector; /* owns; callable */
+
+    struct pyconc_geometry geometry;
+    struct pyconc_layout layout;
+    struct conc_region region;
+    struct pyconc_control *control;
+    struct pyconc_slot *slots;
+    struct conc_heap_shared *heaps_shared;
+    struct pyconc_function_entry *entries;
+    struct conc_board board;
+    struct conc_idlers idlers;
+    struct conc_heap *heap; /* owns; the parent's */
+
+    struct pyconc_source source;
+    struct pyconc_task *tasks; /* owns; one per cell */
+    uint32_t *links;           /* owns; one per cell: chains of done cells */
+    uint32_t chain;            /* taken from the stack, not yet completed */
+    struct pyconc_parked *parked_first; /* owns */
+    struct pyconc_parked *parked_last;
+    Py_ssize_t parked_count;
+    Py_ssize_t pending;
+    uint64_t finished;                /* answers ever received */
+    struct pyconc_link *idle_waiters; /* of wait_idle */
+    struct pyconc_block *blocks;      /* big results still in shared memory */
+
+    uint32_t started; /* workers alive, as Python counts them */
+
+    struct pyconc_function *functions; /* owns; PYCONC_FUNCTIONS_MAX */
+    uint32_t function_count;           /* high-water mark */
+    uint32_t free_function;            /* list of indices let go of */
+    uint32_t reference_count;          /* entries held by reference */
+    PyObject *function_index;          /* owns; {callable or bytes: index} */
+    PyObject *last_callable;           /* borrowed from its entry; a cache */
+    uint32_t last_function;
+
+    PyObject *weak_references;
+};
+
+#define PYCONC_ENGINE(object) ((struct pyconc_engine *)(object))
+
+/* --- parent.c ------------------------------------------------------------ */
+
+/* 0, or -1 with an exception: RuntimeError in a forked child, the broken
+ * pool's error, or ValueError/RuntimeError after closing. */
+int pyconc_engine_check_open(struct pyconc_engine *engine);
+
+/* Submit one task.  `function` is a counted reference that the task takes a
+ * share of (PYCONC_FUNCTION_NONE for CALL_JOINT); `owner` is referenced.
+ * 0, or -1 with the exception that encoding the payload raised. */
+int pyconc_engine_submit(struct pyconc_engine *engine,
+                         enum pyconc_target target, PyObject *owner,
+                         struct pyconc_outcome *outcome, Py_ssize_t index,
+                         uint32_t function, enum pyconc_operation operation,
+                         PyObject *payload);
+
+/* Whether a submit would have to park. */
+int pyconc_engine_is_full(struct pyconc_engine *engine);
+
+void pyconc_engine_drain(struct pyconc_engine *engine);
+int pyconc_engine_need_collector(struct pyconc_engine *engine);
+
+/* Complete the task at `cell`, which the caller took: its value, stolen.
+ * Frees the cell. */
+void pyconc_engine_complete(struct pyconc_engine *engine, uint32_t cell,
+                            PyObject *value, uint8_t kind, uint8_t form);
+
+/* Read the answer in a DONE cell.  New reference with kind and form; never
+ * NULL without memory: then *kind is EXCEPTION and it is a MemoryError. */
+PyObject *pyconc_engine_take_answer(struct pyconc_engine *engine,
+                                    uint32_t cell, uint8_t *kind,
+                                    uint8_t *form);
+
+/* After `pending` fell: end the closing, wake who waits for that. */
+void pyconc_engine_settle(struct pyconc_engine *engine);
+
+/* Let go of a task's function and block; the owner stays. */
+void pyconc_engine_release_task(struct pyconc_engine *engine,
+                                struct pyconc_task *task);
+void pyconc_engine_unpark(struct pyconc_engine *engine,
+                          struct pyconc_parked *parked);
+
+/* Whether this process made the engine. */
+int pyconc_engine_is_ours(const struct pyconc_engine *engine);
+
+/* --- functions.c --------------------------------------------------------- */
+
+/* The index of a callable in the function table, with one reference for the
+ * caller.  0; 1: it should travel jointly with its arguments (the table is
+ * full); -1: an exception, from pickling it. */
+int pyconc_function_acquire(struct pyconc_engine *engine, PyObject *callable,
+                            uint32_t *function);
+void pyconc_function_release(struct pyconc_engine *engine, uint32_t function);
+
+/* --- reap.c -------------------------------------------------------------- */
+
+/* After the death of the worker in `slot`: deliver what it finished, fail
+ * what it was running with make_error(function name), repair the words it
+ * may have left, empty its heap.  The number of lost tasks; -2: a result of
+ * its is being read, try again; -1 with an exception. */
+Py_ssize_t pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
+                               PyObject *make_error);
+
+/* Fail everything that is pending with `error`, and all later submits. */
+void pyconc_engine_break(struct pyconc_engine *engine, PyObject *error);
+
+/* The error that a worker's initializer left, decoded, or None. */
+PyObject *pyconc_engine_slot_error(struct pyconc_engine *engine,
+                                   uint32_t slot);
+
+/* --- results ------------------------------------------------------------- */
+
+/* map_result.c, imap.c: an answer for them (steals value). */
+void pyconc_map_arrive(PyObject *map, Py_ssize_t index, PyObject *value,
+                       uint8_t kind, uint8_t form);
+void pyconc_imap_arrive(PyObject *imap, Py_ssize_t index, PyObject *value,
+                        uint8_t kind, uint8_t form);
+
+/* By the collector, for outcomes of any kind: run what is special about
+ * them.  Steals the queue's reference. */
+void pyconc_engine_complete_special(struct pyconc_engine *engine,
+                                    struct pyconc_outcome *outcome);
+
+#endif

@@ -1,0 +1,525 @@
+/* Submitting and draining; see engine.h.  GIL: held in all of these unless a
+ * name says otherwise. */
+#include "py/compat.h"
+#include "workers/engine.h"
+
+#include <string.h>
+
+#include "platform/check.h"
+#include "platform/forks.h"
+#include "platform/status.h"
+#include "ring/donestack.h"
+
+/* Results up to this size are copied out of shared memory at once, so that
+ * the worker's block is free (and warm) for its next result; bigger ones
+ * stay until somebody asks for them. */
+#define COPY_OUT_BYTES (64 * 1024)
+
+int
+pyconc_engine_is_ours(const struct pyconc_engine *engine)
+{
+    return engine->forks == conc_forks_count();
+}
+
+int
+pyconc_engine_check_open(struct pyconc_engine *engine)
+{
+    if (!pyconc_engine_is_ours(engine)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "this pool belongs to the parent process; make a "
+                        "new one in the forked child");
+        return -1;
+    }
+    if (engine->broken != NULL) {
+        pyconc_raise_object(engine->broken);
+        return -1;
+    }
+    if (engine->phase != PYCONC_ENGINE_OPEN) {
+        PyErr_SetString(PyExc_ValueError, "Pool not running");
+        return -1;
+    }
+    return 0;
+}
+
+/* --- encoding ------------------------------------------------------------ */
+
+static int
+put_in_block(struct pyconc_engine *engine, struct pyconc_message *message,
+             struct pyconc_task *task, uint64_t size_bytes, uint8_t **data)
+{
+    struct pyconc_block_ref reference = {.size_bytes = size_bytes};
+    const char *limit = NULL;
+    int status =
+        conc_heap_alloc(engine->heap, size_bytes, &reference.offset, &limit);
+
+    if (status != CONC_OK) {
+        pyconc_raise_status(engine->state, status,
+                            "storing the arguments of a task", limit);
+        return -1;
+    }
+    task->arguments = reference.offset;
+    *data = engine->region.base + reference.offset;
+    memcpy(message->payload, &reference, sizeof(reference));
+    message->length = sizeof(reference);
+    message->flags |= PYCONC_FLAG_BLOCK;
+    return 0;
+}
+
+/* Fill `message` and task->arguments.  Runs user code (reducers). */
+static int
+encode(struct pyconc_engine *engine, PyObject *payload,
+       struct pyconc_message *message, struct pyconc_task *task)
+{
+    uint8_t *data;
+
+    message->flags = PYCONC_FORM_TAGGED;
+    size_t size = pyconc_tagged_encode(payload, message->payload,
+                                       sizeof(message->payload));
+    if (CONC_LIKELY(size > 0)) {
+        message->length = (uint16_t)size;
+        return 0;
+    }
+    size = pyconc_tagged_size(payload);
+    if (size > 0) {
+        if (put_in_block(engine, message, task, size, &data) < 0) {
+            return -1;
+        }
+        size_t written = pyconc_tagged_encode(payload, data, size);
+        CONC_ASSERT(written == size);
+        (void)written;
+        return 0;
+    }
+
+    struct pyconc_pickled pickled;
+    if (pyconc_pickle(engine->state->codec, payload, 1, &pickled) < 0) {
+        return -1;
+    }
+    int status = 0;
+    message->flags = (uint8_t)pickled.form;
+    if (pickled.size_bytes <= sizeof(message->payload)) {
+        data = message->payload;
+        message->length = (uint16_t)pickled.size_bytes;
+    }
+    else {
+        status =
+            put_in_block(engine, message, task, pickled.size_bytes, &data);
+    }
+    if (status == 0) {
+        pyconc_pickled_write(&pickled, data);
+    }
+    pyconc_pickled_clear(&pickled);
+    return status;
+}
+
+/* --- placing ------------------------------------------------------------- */
+
+/* Put a message into a cell: 0, or -1 if there is none. */
+static int
+place(struct pyconc_engine *engine, const struct pyconc_message *message,
+      const struct pyconc_task *task)
+{
+    uint32_t index = conc_board_alloc(&engine->board);
+
+    if (index == CONC_CELL_NONE) {
+        return -1;
+    }
+    struct conc_cell *cell = &engine->board.cells[index];
+    conc_store_rlx(&cell->next, task->function); /* carried by the publish */
+    cell->operation = message->operation;
+    cell->flags = message->flags;
+    cell->length = message->length;
+    memcpy(cell->payload, message->payload, message->length);
+    engine->tasks[index] = *task;
+    if (conc_board_publish(&engine->board, index) != CONC_OK) {
+        engine->tasks[index].owner = NULL;
+        conc_board_abandon(&engine->board, index);
+        return -1;
+    }
+    if (task->outcome != NULL) {
+        task->outcome->task = &engine->tasks[index];
+    }
+    return 0;
+}
+
+void
+pyconc_engine_unpark(struct pyconc_engine *engine,
+                     struct pyconc_parked *parked)
+{
+    if (parked->previous != NULL) {
+        parked->previous->next = parked->next;
+    }
+    else {
+        engine->parked_first = parked->next;
+    }
+    if (parked->next != NULL) {
+        parked->next->previous = parked->previous;
+    }
+    else {
+        engine->parked_last = parked->previous;
+    }
+    engine->parked_count--;
+}
+
+static void
+place_parked(struct pyconc_engine *engine)
+{
+    int placed = 0;
+
+    while (engine->parked_first != NULL) {
+        struct pyconc_parked *parked = engine->parked_first;
+        if (place(engine, &parked->message, &parked->task) < 0) {
+            break;
+        }
+        pyconc_engine_unpark(engine, parked);
+        PyMem_Free(parked);
+        placed = 1;
+    }
+    if (placed) {
+        (void)conc_idlers_published(&engine->idlers);
+    }
+}
+
+static int
+park(struct pyconc_engine *engine, const struct pyconc_message *message,
+     const struct pyconc_task *task)
+{
+    struct pyconc_parked *parked = PyMem_Malloc(sizeof(*parked));
+
+    if (parked == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    parked->task = *task;
+    parked->message = *message;
+    parked->next = NULL;
+    parked->previous = engine->parked_last;
+    if (parked->previous != NULL) {
+        parked->previous->next = parked;
+    }
+    else {
+        engine->parked_first = parked;
+    }
+    engine->parked_last = parked;
+    engine->parked_count++;
+    if (task->outcome != NULL) {
+        task->outcome->task = parked;
+    }
+    return 0;
+}
+
+int
+pyconc_engine_is_full(struct pyconc_engine *engine)
+{
+    if (engine->board.free_count > 0 && engine->parked_first == NULL) {
+        return 0;
+    }
+    pyconc_engine_drain(engine);
+    return engine->board.free_count == 0 || engine->parked_first != NULL;
+}
+
+int
+pyconc_engine_submit(struct pyconc_engine *engine, enum pyconc_target target,
+                     PyObject *owner, struct pyconc_outcome *outcome,
+                     Py_ssize_t index, uint32_t function,
+                     enum pyconc_operation operation, PyObject *payload)
+{
+    struct pyconc_message message;
+    struct pyconc_task task = {
+        .owner = owner,
+        .outcome = outcome,
+        .index = index,
+        .function = function,
+        .target = (uint8_t)target,
+    };
+
+    message.operation = (uint8_t)operation;
+    if (encode(engine, payload, &message, &task) < 0) {
+        return -1;
+    }
+    /* Encoding may have run anything, also something that ended the pool. */
+    if (CONC_UNLIKELY(engine->phase != PYCONC_ENGINE_OPEN ||
+                      engine->broken != NULL)) {
+        if (task.arguments != 0) {
+            conc_heap_release(engine->heap, task.arguments);
+        }
+        return pyconc_engine_check_open(engine);
+    }
+    Py_INCREF(owner);
+    engine->pending++;
+    if (function != PYCONC_FUNCTION_NONE) {
+        engine->functions[function].tasks++;
+    }
+    if (CONC_UNLIKELY(pyconc_engine_is_full(engine)) ||
+        place(engine, &message, &task) < 0) {
+        if (park(engine, &message, &task) < 0) {
+            pyconc_engine_release_task(engine, &task);
+            engine->pending--;
+            Py_DECREF(owner);
+            return -1;
+        }
+        place_parked(engine);
+        if (engine->parked_first != NULL) {
+            return pyconc_engine_need_collector(engine);
+        }
+        return 0;
+    }
+    (void)conc_idlers_published(&engine->idlers);
+    return 0;
+}
+
+/* --- draining ------------------------------------------------------------ */
+
+void
+pyconc_engine_release_task(struct pyconc_engine *engine,
+                           struct pyconc_task *task)
+{
+    if (task->arguments != 0) {
+        conc_heap_release(engine->heap, task->arguments);
+        task->arguments = 0;
+    }
+    if (task->function != PYCONC_FUNCTION_NONE) {
+        uint32_t function = task->function;
+        task->function = PYCONC_FUNCTION_NONE;
+        pyconc_function_release(engine, function);
+    }
+}
+
+static void
+release_block(struct pyconc_block *block)
+{
+    struct pyconc_engine *engine = PYCONC_ENGINE(block->engine);
+
+    if (block->previous != NULL) {
+        block->previous->next = block->next;
+    }
+    else {
+        engine->blocks = block->next;
+    }
+    if (block->next != NULL) {
+        block->next->previous = block->previous;
+    }
+    if (pyconc_engine_is_ours(engine)) {
+        conc_heap_return(&engine->region,
+                         &engine->heaps_shared[1 + block->slot],
+                         block->offset);
+    }
+}
+
+static PyObject *
+error_answer(uint8_t *kind)
+{
+    *kind = PYCONC_VALUE_EXCEPTION;
+    return pyconc_error_take();
+}
+
+static PyObject *
+corrupt_answer(struct pyconc_engine *engine, uint8_t *kind)
+{
+    pyconc_raise_status(engine->state, CONC_CORRUPT,
+                        "reading the answer of a worker", NULL);
+    return error_answer(kind);
+}
+
+/* The answer lies in a block of the worker's heap. */
+static PyObject *
+take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
+           uint64_t size_bytes, uint8_t *kind)
+{
+    conc_off start = pyconc_heap_start(&engine->layout, 1 + slot);
+    uint64_t length = engine->layout.heap_bytes;
+
+    if (slot >= engine->geometry.worker_count || offset < start ||
+        offset - start > length || offset % CONC_CACHELINE != 0 ||
+        size_bytes > length - (offset - start)) {
+        return corrupt_answer(engine, kind);
+    }
+    const uint8_t *data = engine->region.base + offset;
+    if (size_bytes >= COPY_OUT_BYTES && *kind == PYCONC_VALUE_RAW_RESULT) {
+        struct pyconc_block *block =
+            pyconc_block_new(engine->state, data, size_bytes);
+        if (block != NULL) {
+            block->engine = Py_NewRef((PyObject *)engine);
+            block->release = release_block;
+            block->offset = offset;
+            block->slot = slot;
+            block->next = engine->blocks;
+            if (block->next != NULL) {
+                block->next->previous = block;
+            }
+            engine->blocks = block;
+            return (PyObject *)block;
+        }
+    }
+    else {
+        PyObject *bytes = PyBytes_FromStringAndSize((const char *)data,
+                                                    (Py_ssize_t)size_bytes);
+        conc_heap_return(&engine->region, &engine->heaps_shared[1 + slot],
+                         offset);
+        if (bytes != NULL) {
+            return bytes;
+        }
+    }
+    return error_answer(kind);
+}
+
+PyObject *
+pyconc_engine_take_answer(struct pyconc_engine *engine, uint32_t index,
+                          uint8_t *kind, uint8_t *form)
+{
+    struct conc_cell *cell = &engine->board.cells[index];
+    uint8_t payload[CONC_CELL_PAYLOAD_BYTES];
+    uint32_t slot = conc_state_worker(conc_load_acq(&cell->state));
+    uint8_t operation = cell->operation; /* each read once: D1 in board.c */
+    uint8_t flags = cell->flags;
+    uint16_t length = cell->length;
+
+    *form = flags & PYCONC_FLAG_FORM;
+    *kind = operation == PYCONC_RESULT ? PYCONC_VALUE_RAW_RESULT
+                                       : PYCONC_VALUE_RAW_ERROR;
+    if (operation == PYCONC_NO_MEMORY) {
+        PyErr_SetString(PyExc_MemoryError,
+                        "a worker had no memory left to store the outcome "
+                        "of this task");
+        return error_answer(kind);
+    }
+    if ((operation != PYCONC_RESULT && operation != PYCONC_ERROR) ||
+        length > sizeof(payload)) {
+        return corrupt_answer(engine, kind);
+    }
+    memcpy(payload, cell->payload, length);
+    if (flags & PYCONC_FLAG_BLOCK) {
+        struct pyconc_block_ref reference;
+        if (length != sizeof(reference)) {
+            return corrupt_answer(engine, kind);
+        }
+        memcpy(&reference, payload, sizeof(reference));
+        return take_block(engine, slot, reference.offset, reference.size_bytes,
+                          kind);
+    }
+    PyObject *value;
+    if (*form == PYCONC_FORM_TAGGED && operation == PYCONC_RESULT) {
+        value = pyconc_tagged_decode(payload, length);
+        *kind = PYCONC_VALUE_RESULT;
+    }
+    else {
+        value = PyBytes_FromStringAndSize((const char *)payload, length);
+    }
+    return value != NULL ? value : error_answer(kind);
+}
+
+void
+pyconc_engine_complete(struct pyconc_engine *engine, uint32_t cell,
+                       PyObject *value, uint8_t kind, uint8_t form)
+{
+    struct pyconc_task *record = &engine->tasks[cell];
+    struct pyconc_task task = *record;
+
+    record->owner = NULL;
+    record->outcome = NULL;
+    record->collecting = 0;
+    conc_board_free(&engine->board, cell);
+    if (task.owner == NULL) {
+        Py_DECREF(value);
+    }
+    else {
+        engine->pending--;
+        switch ((enum pyconc_target)task.target) {
+        case PYCONC_TARGET_OUTCOME:
+            pyconc_outcome_arrive(task.outcome, value, kind, form);
+            break;
+        case PYCONC_TARGET_MAP:
+            pyconc_map_arrive(task.owner, task.index, value, kind, form);
+            break;
+        case PYCONC_TARGET_IMAP:
+            pyconc_imap_arrive(task.owner, task.index, value, kind, form);
+            break;
+        }
+    }
+    pyconc_engine_release_task(engine, &task);
+    Py_XDECREF(task.owner);
+}
+
+void
+pyconc_engine_drain(struct pyconc_engine *engine)
+{
+    int completed = 0;
+
+    if (CONC_UNLIKELY(!pyconc_engine_is_ours(engine))) {
+        return;
+    }
+    for (;;) {
+        if (engine->chain == CONC_CELL_NONE) {
+            if (!conc_donestack_ready(&engine->board)) {
+                break;
+            }
+            int status = conc_donestack_take(&engine->board, engine->links,
+                                             &engine->chain);
+            if (status != CONC_OK && engine->broken == NULL) {
+                pyconc_raise_status(engine->state, status,
+                                    "taking the answers of the workers", NULL);
+                PyObject *error = pyconc_error_take();
+                pyconc_engine_break(engine, error);
+                Py_DECREF(error);
+            }
+            if (engine->chain == CONC_CELL_NONE) {
+                break;
+            }
+        }
+        uint32_t cell = engine->chain;
+        uint8_t kind, form;
+        engine->chain = engine->links[cell];
+        engine->tasks[cell].collecting = 1;
+        engine->finished++;
+        PyObject *value =
+            pyconc_engine_take_answer(engine, cell, &kind, &form);
+        pyconc_engine_complete(engine, cell, value, kind, form);
+        completed = 1;
+        if (engine->parked_first != NULL) {
+            place_parked(engine);
+        }
+    }
+    if (completed) {
+        pyconc_engine_settle(engine);
+    }
+}
+
+void
+pyconc_engine_settle(struct pyconc_engine *engine)
+{
+    if (engine->pending > 0) {
+        return;
+    }
+    if (engine->phase == PYCONC_ENGINE_CLOSING &&
+        conc_load_rlx(&engine->control->stop) == PYCONC_GO_ON) {
+        /* S1: nothing is queued any more, so workers that find this word
+         * set leave at once. */
+        conc_store_sc(&engine->control->stop, PYCONC_STOP_WHEN_DONE);
+        conc_idlers_wake_all(&engine->idlers);
+    }
+    while (engine->idle_waiters != NULL) {
+        struct pyconc_link *link = engine->idle_waiters;
+        engine->idle_waiters = link->next;
+        link->waiter->missing = 0;
+        pyconc_waiter_wake(link->waiter);
+        link->waiter = NULL;
+    }
+    if (engine->retiring && engine->source.collector != NULL) {
+        pyconc_waiter_wake(engine->source.collector);
+    }
+}
+
+int
+pyconc_engine_need_collector(struct pyconc_engine *engine)
+{
+    if (engine->has_collector) {
+        return 0;
+    }
+    engine->has_collector = 1;
+    PyObject *result = PyObject_CallNoArgs(engine->start_collector);
+    if (result == NULL) {
+        engine->has_collector = 0;
+        return -1;
+    }
+    Py_DECREF(result);
+    return 0;
+}
