@@ -1,0 +1,520 @@
+"""The worker processes of one pool: started, watched, replaced, ended.
+
+One group serves a Pool and a ProcessPoolExecutor alike; what differs (what a
+death means, which process class) is told at its making.  The group never
+refers to its pool, so that a pool which is dropped is collected.
+
+Threads.  The *watcher* sleeps in poll() on a pidfd per worker and acts when
+one ends; only it sweeps, replaces and reaps.  The *collector* is started by
+the engine when something has to be completed that nobody waits for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import util
+from typing import Any
+
+from . import _core
+from ._worker import WorkerPlan, worker_main
+from .errors import PoolTerminatedError, WorkerLostError
+
+# Slot states, as in csrc/workers/layout.h.
+_LEAVING = 2
+_INIT_FAILED = 3
+
+# Engine phases, as in csrc/workers/engine.h.
+_OPEN = 0
+_ENDED = 2
+
+# How long a worker may take from closing its descriptors to being dead.
+_EXIT_GRACE = 0.2
+
+_groups: weakref.WeakSet[WorkerGroup] = weakref.WeakSet()
+
+
+class _Member:
+    """One worker process in its slot."""
+
+    def __init__(self, process: Any, slot: int, pidfd: int) -> None:
+        self.process = process
+        self.slot = slot
+        self.pid: int = process.pid
+        self.pidfd = pidfd
+        self.sentinel: int = process.sentinel
+
+    def ended(self) -> bool:
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def reap(self) -> int | None:
+        """Return the exit code, None if somebody else has taken it."""
+        code: int | None = None
+        with contextlib.suppress(ChildProcessError, OSError):
+            result = os.waitid(
+                os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT
+            )
+            if result is not None:
+                code = result.si_status
+                if result.si_code != os.CLD_EXITED:
+                    code = -code
+        self.process.join(1)
+        if self.process.exitcode is not None:
+            code = self.process.exitcode
+        os.close(self.pidfd)
+        return code
+
+
+def describe_exit(exitcode: int | None) -> str:
+    """Say in words how a process ended."""
+    if exitcode is None:
+        return "ended; its exit status is unknown, the program took it"
+    if exitcode >= 0:
+        return f"ended with exit code {exitcode}"
+    try:
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        name = f"signal {-exitcode}"
+    hint = ", probably out of memory" if -exitcode == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"
+
+
+class WorkerGroup:
+    """See the module."""
+
+    def __init__(
+        self,
+        count: int,
+        context: Any,
+        future_type: type,
+        *,
+        make_process: Callable[..., Any],
+        flavour: str,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        max_tasks: int | None,
+        reseed: bool,
+        replace_lost: bool,
+    ) -> None:
+        self.count = count
+        self.context = context
+        self.replace_lost = replace_lost
+        self._make_process = make_process
+        self._flavour = flavour
+        self._initializer = initializer
+        self._initargs = initargs
+        self._max_tasks = max_tasks or 0
+        self._reseed = reseed
+        self._owner = os.getpid()
+        self._members: dict[int, _Member] = {}
+        self._lock = threading.RLock()
+        self._watcher: threading.Thread | None = None
+        self._collector: threading.Thread | None = None
+        self._ending: float | None = None  # when grace ends, monotonic
+        self._exiting = False  # the interpreter is: start nothing
+        self._deaths = 0  # in a row, without a finished task
+        self._finished_at_death = 0
+        self._descriptors: list[int] = []
+
+        reference = weakref.ref(self)
+
+        def start_collector() -> None:
+            group = reference()
+            if group is not None:
+                group._start_collector()
+
+        method = context.get_start_method()
+        self.engine = _core.ProcessEngine(
+            count, future_type, start_collector, method != "fork"
+        )
+        if method != "fork" and self.engine.region_fd < 0:
+            raise OSError(
+                errno.EFBIG,
+                "the limit on file sizes (RLIMIT_FSIZE) leaves no room for "
+                f"shared memory that {method} can pass on; raise it or use "
+                "the fork start method",
+            )
+        try:
+            self._lifeline, self._lifeline_end = _core.lifeline_open()
+            self._descriptors += [self._lifeline, self._lifeline_end]
+            self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._descriptors.append(self._wakeup)
+        except BaseException:
+            self._close_descriptors()
+            raise
+        _core.crash_role("parent")
+        _groups.add(self)
+
+    # --- starting ----------------------------------------------------------
+
+    def start(self, wanted: int) -> None:
+        """Bring the number of workers up to `wanted`, all or nothing."""
+        with self._lock:
+            started: list[_Member] = []
+            try:
+                for slot in range(self.count):
+                    if len(self._members) >= wanted:
+                        break
+                    if slot not in self._members:
+                        started.append(self._start_worker(slot))
+            except BaseException:
+                for member in started:
+                    del self._members[member.slot]
+                    member.signal(signal.SIGKILL)
+                for member in started:
+                    _wait_ended(member, None)
+                    member.reap()
+                    self.engine.sweep(member.slot, _no_task)
+                self.engine.started = len(self._members)
+                if not self._members:
+                    self.abandon()
+                raise
+            self._start_watcher()
+        self._wake_watcher()
+
+    def grow(self) -> None:
+        """Start one more worker, if there is a slot for it."""
+        self.start(min(self.count, len(self._members) + 1))
+
+    def _start_worker(self, slot: int) -> _Member:
+        plan = WorkerPlan(
+            self.engine,
+            self._lifeline,
+            slot,
+            self._flavour,
+            self._initializer,
+            self._initargs,
+            self._max_tasks,
+            self._reseed,
+        )
+        process = self._make_process(target=worker_main, args=(plan,))
+        if self._flavour == "pool":
+            process.name = process.name.replace("Process", "PoolWorker")
+            process.daemon = True
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            pidfd = os.pidfd_open(process.pid)
+        except OSError:
+            process.kill()
+            process.join(1)
+            raise
+        member = _Member(process, slot, pidfd)
+        self._members[slot] = member
+        self.engine.started = len(self._members)
+        return member
+
+    def _start_watcher(self) -> None:
+        if self._watcher is None and not self._exiting:
+            thread = threading.Thread(
+                target=self._watch, name="pyconc-watcher", daemon=True
+            )
+            thread.start()
+            self._watcher = thread
+
+    def _start_collector(self) -> None:
+        if self._exiting:
+            return
+        thread = threading.Thread(
+            target=self.engine.collect, name="pyconc-collector", daemon=True
+        )
+        thread.start()
+        self._collector = thread
+
+    # --- watching ----------------------------------------------------------
+
+    def _wake_watcher(self) -> None:
+        with contextlib.suppress(OSError):
+            os.eventfd_write(self._wakeup, 1)
+
+    def _watch(self) -> None:
+        """Live as the watcher, until there is nobody left to watch."""
+        try:
+            while self._watch_once():
+                pass
+        finally:
+            self._finish()
+
+    def _watch_once(self) -> bool:
+        with self._lock:
+            members = list(self._members.values())
+            if not members and self._is_over():
+                return False
+        poll = select.poll()
+        poll.register(self._wakeup, select.POLLIN)
+        by_descriptor: dict[int, _Member] = {}
+        for member in members:
+            by_descriptor[member.pidfd] = member
+            by_descriptor[member.sentinel] = member
+            poll.register(member.pidfd, select.POLLIN)
+            poll.register(member.sentinel, select.POLLIN)
+        timeout = None
+        if self._ending is not None:
+            timeout = max(0.0, (self._ending - time.monotonic()) * 1000)
+        events = poll.poll(timeout)
+        ended: set[_Member] = set()
+        for descriptor, _ in events:
+            if descriptor == self._wakeup:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(self._wakeup)
+            else:
+                ended.add(by_descriptor[descriptor])
+        for member in ended:
+            # End-of-file on the sentinel with the process alive: it became
+            # another program, or closed what is not its own.
+            if not _wait_ended(member, _EXIT_GRACE):
+                member.signal(signal.SIGKILL)
+                _wait_ended(member, None)
+            self._on_end(member)
+        if self._ending is not None and time.monotonic() >= self._ending:
+            for member in members:
+                member.signal(signal.SIGKILL)
+        return True
+
+    def _is_over(self) -> bool:
+        return self._ending is not None or (
+            self.engine.phase != _OPEN and self.engine.pending == 0
+        )
+
+    def _on_end(self, member: _Member) -> None:
+        status, init_error = self.engine.slot(member.slot)
+        exitcode = member.reap()
+        closing = self.engine.phase != _OPEN
+        clean = status == _LEAVING
+        fatal: BaseException | None = None
+
+        if init_error is not None or status == _INIT_FAILED:
+            fatal = self._initializer_error(init_error)
+        elif not clean and not self.replace_lost and self._ending is None:
+            fatal = BrokenProcessPool(
+                "A process in the process pool was terminated abruptly while "
+                "the future was running or pending: worker process "
+                f"{member.pid} {describe_exit(exitcode)}"
+            )
+
+        def make_error(function: str | None) -> BaseException:
+            if fatal is not None:
+                return fatal
+            return WorkerLostError(
+                f"worker process {member.pid} {describe_exit(exitcode)} "
+                f"while it ran {function or 'a task'}",
+                member.pid,
+                exitcode,
+                function,
+            )
+
+        if fatal is not None:
+            self.engine.fail(fatal)
+        while self.engine.sweep(member.slot, make_error) is None:
+            time.sleep(0.001)  # a big result of its is being copied out
+        with self._lock:
+            self._members.pop(member.slot, None)
+            self.engine.started = len(self._members)
+        if fatal is not None:
+            self._end_all(1.0)
+        elif not clean and self._ending is None:
+            self._count_death(member, exitcode)
+        if not (closing and self.engine.pending == 0):
+            self._replace()
+
+    def _initializer_error(self, error: BaseException | None) -> BaseException:
+        if self._flavour == "pool" and error is not None:
+            return error
+        broken = BrokenProcessPool(
+            "A process in the process pool was terminated abruptly: its "
+            f"initializer raised {error!r}"
+        )
+        broken.__cause__ = error
+        return broken
+
+    def _count_death(self, member: _Member, exitcode: int | None) -> None:
+        if self.engine.finished != self._finished_at_death:
+            self._finished_at_death = self.engine.finished
+            self._deaths = 0
+        self._deaths += 1
+        limit = max(10, 2 * self.count)
+        if self._deaths >= limit:
+            self.engine.fail(
+                WorkerLostError(
+                    f"{self._deaths} workers in a row ended without finishing "
+                    f"a task; the last one, process {member.pid}, "
+                    f"{describe_exit(exitcode)}. The pool has given up",
+                    member.pid,
+                    exitcode,
+                )
+            )
+            self._end_all(1.0)
+
+    def _replace(self) -> None:
+        if self._ending is not None or self._exiting:
+            return
+        if self.engine.broken is not None or self.engine.phase == _ENDED:
+            return
+        if self.engine.phase != _OPEN and self.engine.pending == 0:
+            return
+        wanted = self.count
+        if self._flavour == "futures" and self.grows_on_demand():
+            wanted = min(wanted, max(len(self._members), self.engine.pending))
+        try:
+            self.start(wanted)
+        except Exception as error:
+            if not self._members:
+                broken = BrokenProcessPool(
+                    f"no worker is left and none can be started: {error}"
+                )
+                broken.__cause__ = error
+                self.engine.fail(broken)
+
+    def grows_on_demand(self) -> bool:
+        """Whether workers are started one by one, as in the stdlib."""
+        return bool(self.context.get_start_method() != "fork")
+
+    # --- ending ------------------------------------------------------------
+
+    def close(self) -> None:
+        """Accept no more tasks; workers leave when all are done."""
+        if self._owner != os.getpid():
+            return
+        if self.engine.close() and not self._exiting:
+            self.engine.need_collector()
+        self._wake_watcher()
+
+    def join(self) -> None:
+        """Wait until all tasks are done, callbacks returned, workers gone."""
+        if self._owner != os.getpid():
+            return
+        while not self.engine.wait_idle(None):
+            pass
+        self.close()
+        watcher = self._watcher
+        if watcher is not None and watcher is not threading.current_thread():
+            watcher.join()
+        self._end_collector()
+
+    def _end_collector(self) -> None:
+        self.engine.retire()
+        collector = self._collector
+        if (
+            collector is not None
+            and collector is not threading.current_thread()
+        ):
+            collector.join()
+
+    def _end_all(self, grace: float) -> None:
+        """Have every worker leave; the watcher kills those that do not."""
+        with self._lock:
+            if self._ending is None:
+                self._ending = time.monotonic() + grace
+            else:
+                self._ending = min(self._ending, time.monotonic() + grace)
+            self.engine.halt()
+            for member in self._members.values():
+                member.signal(signal.SIGTERM)
+        self._wake_watcher()
+
+    def terminate(self, grace: float = 1.0, error: BaseException | None = None) -> None:
+        """Fail what is pending, end all workers within `grace` seconds."""
+        if self._owner != os.getpid():
+            return
+        self.engine.fail(
+            error
+            or PoolTerminatedError("the pool was terminated before this task was done")
+        )
+        self._end_all(grace)
+        watcher = self._watcher
+        if watcher is not None and watcher is not threading.current_thread():
+            watcher.join()
+        self._end_collector()
+
+    def kill(self, number: int, error: BaseException) -> None:
+        """Fail what is pending and send every worker a signal, at once."""
+        if self._owner != os.getpid():
+            return
+        self.engine.fail(error)
+        with self._lock:
+            for member in self._members.values():
+                member.signal(number)
+        self._end_all(1.0)
+
+    def at_exit(self) -> None:
+        """The interpreter goes: start nothing any more."""
+        self._exiting = True
+
+    def abandon(self) -> None:
+        """Give back everything of a group that has no worker."""
+        self._finish()
+
+    def _finish(self) -> None:
+        self.engine.close()
+        self.engine.halt()
+        if self.engine.pending:
+            self.engine.fail(
+                PoolTerminatedError("the pool has no worker any more")
+            )
+        self.engine.retire()
+        with self._lock:
+            self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def processes(self) -> list[Any]:
+        """The living workers, by slot."""
+        with self._lock:
+            return [m.process for _, m in sorted(self._members.items())]
+
+    def _after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._watcher = self._collector = None
+        self._members = {}
+        # The lifeline's write end must stay with the owner alone.
+        if self._descriptors:
+            self._descriptors.remove(self._lifeline_end)
+            os.close(self._lifeline_end)
+
+
+def _no_task(function: str | None) -> BaseException:
+    return WorkerLostError("the worker was stopped while the pool started")
+
+
+def _wait_ended(member: _Member, timeout: float | None) -> bool:
+    poll = select.poll()
+    poll.register(member.pidfd, select.POLLIN)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+
+def _after_fork_in_child() -> None:
+    for group in list(_groups):
+        group._after_fork_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def end_with(owner: object, group: WorkerGroup, priority: int) -> util.Finalize:
+    """End the group when `owner` is collected or the interpreter exits."""
+    return util.Finalize(
+        owner, _terminate_at_end, args=(group,), exitpriority=priority
+    )
+
+
+def _terminate_at_end(group: WorkerGroup) -> None:
+    group.terminate()
