@@ -1,0 +1,17 @@
+"""Run every theme: python benchmarks [--help]."""
+
+import bench_process_pool
+import bench_resources
+import bench_scaling
+import bench_transfer
+import harness
+
+if __name__ == "__main__":
+    harness.main(
+        {
+            "process_pool": bench_process_pool.cases(),
+            "transfer": bench_transfer.cases(),
+            "scaling": bench_scaling.cases(),
+            "resources": bench_resources.cases(),
+        }
+    )
