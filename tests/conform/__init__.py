@@ -1,0 +1,1 @@
+"""The same assertions on the standard library and on pyconc."""

@@ -1,0 +1,159 @@
+"""Future.add_done_callback: order, thread, errors."""
+
+import gc
+import logging
+import threading
+import weakref
+
+import pytest
+
+ENDINGS = {
+    "result": lambda future: future.set_result(1),
+    "exception": lambda future: future.set_exception(ValueError("x")),
+    "cancel": lambda future: future.cancel(),
+}
+
+
+@pytest.fixture
+def future(impl):
+    return impl.futures.Future()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_callback_is_called_once_with_the_future(future, ending):
+    seen = []
+    future.add_done_callback(seen.append)
+    assert seen == []
+    ENDINGS[ending](future)
+    assert seen == [future]
+    assert seen[0] is future
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_callback_added_after_the_end_is_called_at_once(future, ending):
+    ENDINGS[ending](future)
+    seen = []
+    future.add_done_callback(
+        lambda f: seen.append((f, threading.current_thread()))
+    )
+    assert seen == [(future, threading.current_thread())]
+
+
+def test_notification_of_a_cancel_does_not_call_again(future):
+    seen = []
+    future.add_done_callback(seen.append)
+    future.cancel()
+    future.set_running_or_notify_cancel()
+    future.cancel()
+    assert seen == [future]
+
+
+def test_callbacks_are_called_in_the_order_of_adding(future):
+    seen = []
+    for i in range(20):
+        future.add_done_callback(lambda f, i=i: seen.append(i))
+    future.set_result(None)
+    assert seen == list(range(20))
+
+
+def test_the_same_callback_may_be_added_twice(future):
+    seen = []
+    future.add_done_callback(seen.append)
+    future.add_done_callback(seen.append)
+    future.set_result(None)
+    assert seen == [future, future]
+
+
+def test_callbacks_run_in_the_thread_that_sets_the_result(future):
+    threads = []
+    future.add_done_callback(
+        lambda f: threads.append(threading.current_thread())
+    )
+    setter = threading.Thread(target=future.set_result, args=(1,))
+    setter.start()
+    setter.join()
+    assert threads == [setter]
+
+
+def test_the_future_is_done_inside_its_callback(future):
+    seen = []
+    future.add_done_callback(lambda f: seen.append((f.done(), f.result(0))))
+    future.set_result(9)
+    assert seen == [(True, 9)]
+
+
+def test_a_callback_may_add_a_callback(future):
+    seen = []
+    future.add_done_callback(
+        lambda f: f.add_done_callback(lambda g: seen.append(g))
+    )
+    future.set_result(1)
+    assert seen == [future]
+
+
+def test_an_exception_of_a_callback_is_logged_and_the_next_called(
+    future, caplog
+):
+    seen = []
+
+    def bad(_future):
+        raise ValueError("callback failed on purpose")
+
+    future.add_done_callback(bad)
+    future.add_done_callback(seen.append)
+    with caplog.at_level(logging.ERROR, "concurrent.futures"):
+        future.set_result(1)
+    assert seen == [future]
+    assert future.result() == 1
+    (record,) = caplog.records
+    assert record.name == "concurrent.futures"
+    assert record.levelno == logging.ERROR
+    assert "exception calling callback" in record.getMessage()
+    assert "callback failed on purpose" in str(record.exc_info[1])
+
+
+def test_an_exception_of_a_late_callback_is_logged_too(future, caplog):
+    future.set_result(1)
+
+    def bad(_future):
+        raise ValueError("late callback failed on purpose")
+
+    with caplog.at_level(logging.ERROR, "concurrent.futures"):
+        future.add_done_callback(bad)
+    (record,) = caplog.records
+    assert "late callback failed" in str(record.exc_info[1])
+
+
+def test_callbacks_end_with_their_future(impl):
+    class Target:
+        def called(self, _future):
+            pass
+
+    future = impl.futures.Future()
+    target = Target()
+    reference = weakref.ref(target)
+    future.add_done_callback(target.called)
+    del target
+    assert reference() is not None
+    future.set_result(1)
+    del future
+    gc.collect()
+    assert reference() is None
+
+
+def test_a_callback_added_while_another_thread_finishes_is_called(impl):
+    for _ in range(200):
+        future = impl.futures.Future()
+        seen = []
+        barrier = threading.Barrier(2)
+
+        def finish(future=future, barrier=barrier):
+            barrier.wait()
+            future.set_result(1)
+
+        thread = threading.Thread(target=finish)
+        thread.start()
+        barrier.wait()
+        future.add_done_callback(seen.append)
+        thread.join()
+        assert seen == [future]

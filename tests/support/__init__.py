@@ -1,0 +1,1 @@
+"""What the test folders share; importable in every worker process."""

@@ -1,0 +1,50 @@
+"""The two implementations that the same assertions are run on."""
+
+import concurrent.futures
+import concurrent.futures.process
+import multiprocessing
+import multiprocessing.pool
+import os
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+METHODS = ["fork", "spawn", "forkserver"]
+PYCONC = [] if os.environ.get("PYCONC_ONLY_STDLIB") else ["pyconc"]
+NAMES = ["stdlib", *PYCONC]
+
+all_methods = pytest.mark.parametrize("ctx_method", METHODS, indirect=True)
+only_pyconc = pytest.mark.parametrize("impl", PYCONC, indirect=True)
+
+
+class Impl(NamedTuple):
+    name: str
+    futures: ModuleType
+    multiprocessing: ModuleType
+    pool: ModuleType
+    process: ModuleType
+
+    def context(self, method):
+        return self.multiprocessing.get_context(method)
+
+
+def load(name):
+    if name == "stdlib":
+        return Impl(
+            name,
+            concurrent.futures,
+            multiprocessing,
+            multiprocessing.pool,
+            concurrent.futures.process,
+        )
+    import pyconc.futures.process
+    import pyconc.multiprocessing.pool
+
+    return Impl(
+        name,
+        pyconc.futures,
+        pyconc.multiprocessing,
+        pyconc.multiprocessing.pool,
+        pyconc.futures.process,
+    )

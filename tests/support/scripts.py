@@ -1,0 +1,56 @@
+"""Run a script in a fresh interpreter of its own process group."""
+
+import os
+import signal
+import subprocess
+import sys
+
+
+def environment():
+    """Return an environment whose interpreters import what we can."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONFAULTHANDLER": "",
+    }
+
+
+def start_script(*args, stdin=False):
+    """Start python with args; its processes share a new session."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, args)],
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+
+
+def kill_group(process):
+    """End whatever is left of the script's processes."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def run_script(*args, stdin=None, timeout=40):
+    """Run python with args to its end; return the CompletedProcess.
+
+    Output is read to its end, so a process that keeps the script's
+    standard streams open counts as hanging.
+    """
+    process = start_script(*args, stdin=stdin is not None)
+    try:
+        out, err = process.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        kill_group(process)
+        out, err = process.communicate()
+        raise AssertionError(
+            f"the script still ran after {timeout} s\n{out}\n{err}"
+        ) from None
+    finally:
+        kill_group(process)
+    return subprocess.CompletedProcess(args, process.returncode, out, err)
