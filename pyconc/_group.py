@@ -16,12 +16,13 @@ import errno
 import os
 import select
 import signal
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import util
+from multiprocessing import spawn, util
 from typing import Any
 
 from . import _core
@@ -36,10 +37,18 @@ _INIT_FAILED = 3
 _OPEN = 0
 _ENDED = 2
 
+# What workers find of __main__, as in csrc/workers/engine.h.
+_MAIN_SHARED = 0
+_MAIN_RERUN = 1
+_MAIN_MISSING = 2
+
 # How long a worker may take from closing its descriptors to being dead.
 _EXIT_GRACE = 0.2
 
 _groups: weakref.WeakSet[WorkerGroup] = weakref.WeakSet()
+# Held while a group makes descriptors that forked children must close, and
+# across every fork.
+_registering = threading.Lock()
 
 
 class _Member:
@@ -58,6 +67,8 @@ class _Member:
         return bool(poll.poll(0))
 
     def signal(self, number: int) -> None:
+        if self.pidfd < 0:
+            return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
 
@@ -75,8 +86,11 @@ class _Member:
         self.process.join(1)
         if self.process.exitcode is not None:
             code = self.process.exitcode
-        os.close(self.pidfd)
         return code
+
+    def close(self) -> None:
+        os.close(self.pidfd)
+        self.pidfd = -1
 
 
 def describe_exit(exitcode: int | None) -> str:
@@ -138,8 +152,9 @@ class WorkerGroup:
                 group._start_collector()
 
         method = context.get_start_method()
+        self._main_travels = _main_travels(method)
         self.engine = _core.ProcessEngine(
-            count, future_type, start_collector, method != "fork"
+            count, future_type, start_collector, self._main_travels
         )
         if method != "fork" and self.engine.region_fd < 0:
             raise OSError(
@@ -149,15 +164,17 @@ class WorkerGroup:
                 "the fork start method",
             )
         try:
-            self._lifeline, self._lifeline_end = _core.lifeline_open()
-            self._descriptors += [self._lifeline, self._lifeline_end]
+            # Known to the fork handler before anybody can fork.
+            with _registering:
+                self._lifeline, self._lifeline_end = _core.lifeline_open()
+                self._descriptors += [self._lifeline, self._lifeline_end]
+                _groups.add(self)
             self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._descriptors.append(self._wakeup)
         except BaseException:
             self._close_descriptors()
             raise
         _core.crash_role("parent")
-        _groups.add(self)
 
     # --- starting ----------------------------------------------------------
 
@@ -178,6 +195,7 @@ class WorkerGroup:
                 for member in started:
                     _wait_ended(member, None)
                     member.reap()
+                    member.close()
                     self.engine.sweep(member.slot, _no_task)
                 self.engine.started = len(self._members)
                 if not self._members:
@@ -200,6 +218,7 @@ class WorkerGroup:
             self._initargs,
             self._max_tasks,
             self._reseed,
+            self._main_travels == _MAIN_MISSING,
         )
         process = self._make_process(target=worker_main, args=(plan,))
         if self._flavour == "pool":
@@ -207,7 +226,8 @@ class WorkerGroup:
             process.daemon = True
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()
+            with _without_missing_main():
+                process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
@@ -241,8 +261,10 @@ class WorkerGroup:
     # --- watching ----------------------------------------------------------
 
     def _wake_watcher(self) -> None:
-        with contextlib.suppress(OSError):
-            os.eventfd_write(self._wakeup, 1)
+        # The number of a closed descriptor may be somebody else's by now.
+        with self._lock:
+            if self._descriptors:
+                os.eventfd_write(self._wakeup, 1)
 
     def _watch(self) -> None:
         """Live as the watcher, until there is nobody left to watch."""
@@ -296,6 +318,8 @@ class WorkerGroup:
     def _on_end(self, member: _Member) -> None:
         status, init_error = self.engine.slot(member.slot)
         exitcode = member.reap()
+        with self._lock:  # signals are sent under it
+            member.close()
         closing = self.engine.phase != _OPEN
         clean = status == _LEAVING
         fatal: BaseException | None = None
@@ -473,8 +497,9 @@ class WorkerGroup:
             self._close_descriptors()
 
     def _close_descriptors(self) -> None:
-        while self._descriptors:
-            os.close(self._descriptors.pop())
+        descriptors, self._descriptors = self._descriptors, []
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def processes(self) -> list[Any]:
         """The living workers, by slot."""
@@ -485,10 +510,44 @@ class WorkerGroup:
         self._lock = threading.RLock()
         self._watcher = self._collector = None
         self._members = {}
-        # The lifeline's write end must stay with the owner alone.
-        if self._descriptors:
+        # The lifeline's write end must stay with the owner alone.  (A fork in
+        # the middle of _close_descriptors finds nothing here; what it then
+        # keeps open belongs to a pool that has ended.)
+        if self._lifeline_end in self._descriptors:
             self._descriptors.remove(self._lifeline_end)
             os.close(self._lifeline_end)
+
+
+def _main_file_is_missing() -> bool:
+    """Whether __main__ claims a file that is none, as on standard input."""
+    path = getattr(sys.modules["__main__"], "__file__", None)
+    return path is not None and not os.path.exists(path)
+
+
+def _main_travels(method: str) -> int:
+    if method == "fork":
+        return _MAIN_SHARED
+    plan = spawn.get_preparation_data("")
+    if "init_main_from_name" in plan:
+        return _MAIN_RERUN
+    if "init_main_from_path" in plan and not _main_file_is_missing():
+        return _MAIN_RERUN
+    return _MAIN_MISSING
+
+
+@contextlib.contextmanager
+def _without_missing_main() -> Iterator[None]:
+    """Keep a started process from running a file that does not exist."""
+    main = sys.modules["__main__"]
+    if not _main_file_is_missing():
+        yield
+        return
+    path = main.__file__
+    main.__file__ = None
+    try:
+        yield
+    finally:
+        main.__file__ = path
 
 
 def _no_task(function: str | None) -> BaseException:
@@ -502,11 +561,16 @@ def _wait_ended(member: _Member, timeout: float | None) -> bool:
 
 
 def _after_fork_in_child() -> None:
+    _registering.release()
     for group in list(_groups):
         group._after_fork_in_child()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_registering.acquire,
+    after_in_parent=_registering.release,
+    after_in_child=_after_fork_in_child,
+)
 
 
 def end_with(owner: object, group: WorkerGroup, priority: int) -> util.Finalize:

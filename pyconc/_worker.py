@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import signal
 import sys
@@ -18,6 +19,30 @@ _FLAVOURS = {
     "futures": (_wire.encode_error_futures, _wire.unsendable_futures),
     "pool": (_wire.encode_error_pool, _wire.unsendable_pool),
 }
+
+
+class _ByValue:
+    """A callable that pickle refuses, as cloudpickle writes it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickle.loads, (self.data,)
+
+
+def _portable(function: Callable[..., object]) -> Any:
+    try:
+        reduction.ForkingPickler.dumps(function)
+    except Exception as refusal:
+        import cloudpickle
+
+        try:
+            return _ByValue(cloudpickle.dumps(function))
+        except Exception as error:
+            refusal.add_note(f"cloudpickle says: {error}")
+            raise refusal from None
+    return function
 
 
 class WorkerPlan:
@@ -38,6 +63,7 @@ class WorkerPlan:
         initargs: tuple[Any, ...],
         max_tasks: int,
         reseed: bool,
+        results_by_value: bool,
     ) -> None:
         self.engine: _core.ProcessEngine | None = engine
         self.region = engine.region_fd
@@ -49,6 +75,7 @@ class WorkerPlan:
         self.initargs = initargs
         self.max_tasks = max_tasks
         self.reseed = reseed
+        self.results_by_value = results_by_value
 
     def __getstate__(self) -> dict[str, Any]:
         if get_spawning_popen() is None:
@@ -59,6 +86,8 @@ class WorkerPlan:
         state["engine"] = None
         state["region"] = reduction.DupFd(self.region)
         state["lifeline"] = reduction.DupFd(self.lifeline)
+        if self.initializer is not None:
+            state["initializer"] = _portable(self.initializer)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -83,6 +112,7 @@ def _reseed() -> None:
 
 def worker_main(plan: WorkerPlan) -> None:
     """Live as a worker: set up, run tasks, return to leave."""
+    _core.crash_role("worker")
     signal.signal(signal.SIGINT, _on_interrupt)
     # The starting thread blocked it, so that no Ctrl-C could hit a half-made
     # worker; programs that tasks start must not inherit that.
@@ -97,6 +127,7 @@ def worker_main(plan: WorkerPlan) -> None:
         encode_error,
         unsendable,
         _wire.undecodable,
+        plan.results_by_value,
     )
     if plan.engine is None:
         os.close(plan.region)

@@ -2,8 +2,8 @@
  *
  * Pickling.  A pickler and the sink that it writes to are kept for the next
  * object.  User code runs inside (reducers), which may pickle in turn or let
- * another thread do so; therefore a pickler in use belongs to one call alone:
- * it is taken from a spare slot, or made.
+ * another thread do so; therefore a pickler in use belongs to one call alone
+ * (I6 of docs/internals/codec.md): it is taken from a spare slot, or made.
  *
  * Reducers.  ForkingPickler looks into its own table and then into copyreg's,
  * and both may change at any time.  The pickler asks copyreg's table itself
@@ -37,10 +37,10 @@
  * which picklers are made anew. */
 #define SPARE_PICKLERS 4
 
-/* A pickler's memo never shrinks and is wiped as a whole after each use, and
- * its next buffer is as big as its last one.  One that wrote more than this
- * is not kept: what it wrote took longer than making another. */
-#define SPARE_STREAM_BYTES (10)
+/* A pickler's buffer is as big as its biggest object needed; one that wrote
+ * more than this is not kept.  Making another takes 1 to 4 us, writing so
+ * much 100 us. */
+#define SPARE_STREAM_BYTES (32 * 1024)
 
 struct wire_header {
     uint64_t buffers;
@@ -192,11 +192,10 @@ static PyType_Spec sink_spec = {
 
 /* --- the codec --------------------------------------------------------- */
 
-/* A pickler, by what is called on it. */
 struct dumper {
-    PyObject *sink;       /* owns */
-    PyObject *dump;       /* owns; bound methods, which own the pickler */
-    PyObject *clear_memo; /* owns */
+    PyObject *sink;    /* owns */
+    PyObject *pickler; /* owns */
+    PyObject *dump;    /* owns; the bound method */
 };
 
 struct pyconc_codec {
@@ -207,6 +206,8 @@ struct pyconc_codec {
     PyObject *loads_keywords;   /* owns; ("buffers",) */
     PyObject *pickler_keywords; /* owns; ("protocol", "buffer_callback") */
     PyObject *protocol;         /* owns; 5 */
+    PyObject *str_memo;         /* owns */
+    PyObject *empty_memo;       /* owns; {}, which a pickler only reads */
     PyObject *pickling_error;   /* owns */
     /* owns; made when the first object goes by value */
     _Atomic(PyObject *) value_pickler_class;
@@ -314,10 +315,13 @@ pyconc_codec_new(void)
     codec->pickler_keywords =
         Py_BuildValue("(ss)", "protocol", "buffer_callback");
     codec->protocol = PyLong_FromLong(5);
+    codec->str_memo = PyUnicode_InternFromString("memo");
+    codec->empty_memo = PyDict_New();
     if (codec->sink_type == NULL || codec->pickler_class == NULL ||
         codec->loads == NULL || codec->pickling_error == NULL ||
         codec->loads_keywords == NULL || codec->pickler_keywords == NULL ||
-        codec->protocol == NULL) {
+        codec->protocol == NULL || codec->str_memo == NULL ||
+        codec->empty_memo == NULL) {
         goto fail;
     }
     return codec;
@@ -332,7 +336,7 @@ dumper_free(struct dumper *dumper)
 {
     if (dumper != NULL) {
         Py_XDECREF(dumper->dump);
-        Py_XDECREF(dumper->clear_memo);
+        Py_XDECREF(dumper->pickler);
         Py_XDECREF(dumper->sink);
         PyMem_Free(dumper);
     }
@@ -355,6 +359,8 @@ pyconc_codec_free(struct pyconc_codec *codec)
     Py_XDECREF(codec->loads_keywords);
     Py_XDECREF(codec->pickler_keywords);
     Py_XDECREF(codec->protocol);
+    Py_XDECREF(codec->str_memo);
+    Py_XDECREF(codec->empty_memo);
     Py_XDECREF(codec->pickling_error);
     PyMem_Free(codec);
 }
@@ -371,7 +377,7 @@ pyconc_codec_traverse(struct pyconc_codec *codec, visitproc visit, void *arg)
 
         if (dumper != NULL) {
             Py_VISIT(dumper->dump);
-            Py_VISIT(dumper->clear_memo);
+            Py_VISIT(dumper->pickler);
             Py_VISIT(dumper->sink);
         }
     }
@@ -383,6 +389,8 @@ pyconc_codec_traverse(struct pyconc_codec *codec, visitproc visit, void *arg)
     Py_VISIT(codec->loads_keywords);
     Py_VISIT(codec->pickler_keywords);
     Py_VISIT(codec->protocol);
+    Py_VISIT(codec->str_memo);
+    Py_VISIT(codec->empty_memo);
     Py_VISIT(codec->pickling_error);
     return 0;
 }
@@ -415,17 +423,15 @@ dumper_new(struct pyconc_codec *codec, PyObject *pickler_class)
         goto fail;
     }
     PyObject *arguments[] = {dumper->sink, codec->protocol, keep_buffer};
-    PyObject *pickler = PyObject_Vectorcall(pickler_class, arguments, 1,
-                                            codec->pickler_keywords);
 
+    dumper->pickler = PyObject_Vectorcall(pickler_class, arguments, 1,
+                                          codec->pickler_keywords);
     Py_DECREF(keep_buffer);
-    if (pickler == NULL) {
+    if (dumper->pickler == NULL) {
         goto fail;
     }
-    dumper->dump = PyObject_GetAttrString(pickler, "dump");
-    dumper->clear_memo = PyObject_GetAttrString(pickler, "clear_memo");
-    Py_DECREF(pickler);
-    if (dumper->dump == NULL || dumper->clear_memo == NULL) {
+    dumper->dump = PyObject_GetAttrString(dumper->pickler, "dump");
+    if (dumper->dump == NULL) {
         goto fail;
     }
     return dumper;
@@ -499,13 +505,13 @@ pickle_by_name(struct pyconc_codec *codec, PyObject *object,
         dumper_free(dumper);
         return 0;
     }
-    PyObject *cleared = PyObject_CallNoArgs(dumper->clear_memo);
-
-    if (cleared == NULL) {
+    /* A new memo, as clear_memo() keeps the table and walks through all of
+     * it each time: 4 us after an object of 1000 parts, 24 after 4000. */
+    if (PyObject_SetAttr(dumper->pickler, codec->str_memo, codec->empty_memo) <
+        0) {
         dumper_free(dumper);
         return -1;
     }
-    Py_DECREF(cleared);
     dumper_give_back(codec, dumper);
     return 0;
 }
@@ -601,6 +607,24 @@ is_refusal(struct pyconc_codec *codec, PyObject *error)
     return traceback == NULL;
 }
 
+/* Note on `error` what the current exception says, which is cleared. */
+static void
+add_note(PyObject *error, const char *prefix)
+{
+    PyObject *reason = pyconc_error_take();
+    PyObject *note = PyUnicode_FromFormat("%s: %S", prefix, reason);
+    PyObject *result =
+        note == NULL ? NULL
+                     : PyObject_CallMethod(error, "add_note", "O", note);
+
+    if (result == NULL) {
+        PyErr_Clear(); /* the note is a courtesy */
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(note);
+    Py_DECREF(reason);
+}
+
 /* Requires an exception, which it replaces by nothing (0) or leaves (-1). */
 static int
 pickle_refused_by_value(struct pyconc_codec *codec, PyObject *object,
@@ -614,7 +638,7 @@ pickle_refused_by_value(struct pyconc_codec *codec, PyObject *object,
             Py_DECREF(error);
             return 0;
         }
-        PyErr_Clear();
+        add_note(error, "cloudpickle says");
     }
     pyconc_error_restore(error);
     return -1;

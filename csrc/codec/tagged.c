@@ -14,10 +14,10 @@
  *                 length, so many values that are no containers
  *   TAG_DICT      length, so many pairs of such values
  *
- * Identity.  What is decoded must be shared within the object exactly as
- * pickle would share it.  Pickle memoizes str and bytes but not numbers, so
- * an object that holds one str or bytes twice has no tagged form, except for
- * those that the interpreter has only one of. */
+ * Identity (I1 of docs/internals/codec.md).  What is decoded must be shared
+ * within the object exactly as pickle would share it.  Pickle memoizes str and
+ * bytes but not numbers, so an object that holds one str or bytes twice has no
+ * tagged form, except for those that the interpreter has only one of. */
 #include "codec/codec.h"
 
 #include <stdbool.h>
@@ -29,6 +29,7 @@
 
 CONC_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 CONC_STATIC_ASSERT(sizeof(double) == 8);
+CONC_STATIC_ASSERT(sizeof(long) == 8);
 
 enum {
     TAG_NONE = 1,
@@ -549,7 +550,8 @@ read_int(struct reader *reader, size_t size)
     /* Up, so that the sign is on top, and down again. */
     unsigned unused = 64 - 8 * (unsigned)size;
 
-    return PyLong_FromLongLong((int64_t)(bits << unused) >> unused);
+    /* From a long: the interpreter has a short way for those. */
+    return PyLong_FromLong((long)((int64_t)(bits << unused) >> unused));
 }
 
 static inline PyObject *

@@ -99,7 +99,7 @@ exit_condition(struct pyconc_state *state, struct pyconc_future *future,
     if (entered == NULL) {
         return;
     }
-    PyObject *error = pyconc_error_take();
+    PyObject *error = PyErr_Occurred() ? pyconc_error_take() : NULL;
     PyObject *result = PyObject_CallMethodObjArgs(
         entered, state->str_exit, Py_None, Py_None, Py_None, NULL);
     if (result == NULL) {
@@ -303,9 +303,61 @@ future_done(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(pyconc_outcome_is_done(outcome));
 }
 
-static PyObject *
-future_add_done_callback(PyObject *self, PyObject *callback)
+/* One argument, by position or by name; *value stays as it is if there is
+ * none.  0, or -1 with TypeError. */
+static int
+parse_one(PyObject *const *arguments, Py_ssize_t count, PyObject *names,
+          const char *function, const char *name, PyObject **value)
 {
+    Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+
+    if (count + named > 1) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() takes at most 1 argument (%zd given)", function,
+                     count + named);
+        return -1;
+    }
+    if (named == 1 && PyUnicode_CompareWithASCIIString(
+                          PyTuple_GET_ITEM(names, 0), name) != 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() got an unexpected keyword argument '%U'",
+                     function, PyTuple_GET_ITEM(names, 0));
+        return -1;
+    }
+    if (count + named == 1) {
+        *value = arguments[0];
+    }
+    return 0;
+}
+
+/* As parse_one, for an argument that must be there. */
+static int
+require_one(PyObject *const *arguments, Py_ssize_t count, PyObject *names,
+            const char *function, const char *name, PyObject **value)
+{
+    *value = NULL;
+    if (parse_one(arguments, count, names, function, name, value) < 0) {
+        return -1;
+    }
+    if (*value == NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() missing 1 required positional argument: '%s'",
+                     function, name);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+future_add_done_callback(PyObject *self, PyObject *const *arguments,
+                         Py_ssize_t count, PyObject *names)
+{
+    PyObject *callback;
+
+    if (require_one(arguments, count, names, "add_done_callback", "fn",
+                    &callback) < 0) {
+        return NULL;
+    }
     struct pyconc_future *future = AS_FUTURE(self);
     struct pyconc_state *state = state_of(self);
     struct pyconc_outcome *outcome = &future->outcome;
@@ -349,27 +401,11 @@ static int
 parse_timeout(PyObject *const *arguments, Py_ssize_t count, PyObject *names,
               const char *function, int64_t *deadline_ns)
 {
-    Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
     PyObject *timeout = NULL;
 
-    if (count + named > 1) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s() takes at most 1 argument (%zd given)", function,
-                     count + named);
+    if (parse_one(arguments, count, names, function, "timeout", &timeout) <
+        0) {
         return -1;
-    }
-    if (count == 1) {
-        timeout = arguments[0];
-    }
-    else if (named == 1) {
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0),
-                                             "timeout") != 0) {
-            PyErr_Format(PyExc_TypeError,
-                         "%s() got an unexpected keyword argument '%U'",
-                         function, PyTuple_GET_ITEM(names, 0));
-            return -1;
-        }
-        timeout = arguments[0];
     }
     return pyconc_deadline_from_timeout(timeout, deadline_ns);
 }
@@ -466,14 +502,28 @@ future_set_running_or_notify_cancel(PyObject *self,
 }
 
 static PyObject *
-future_set_result(PyObject *self, PyObject *value)
+future_set_result(PyObject *self, PyObject *const *arguments,
+                  Py_ssize_t count, PyObject *names)
 {
+    PyObject *value;
+
+    if (require_one(arguments, count, names, "set_result", "result",
+                    &value) < 0) {
+        return NULL;
+    }
     return set_outcome(AS_FUTURE(self), value, PYCONC_VALUE_RESULT);
 }
 
 static PyObject *
-future_set_exception(PyObject *self, PyObject *exception)
+future_set_exception(PyObject *self, PyObject *const *arguments,
+                     Py_ssize_t count, PyObject *names)
 {
+    PyObject *exception;
+
+    if (require_one(arguments, count, names, "set_exception", "exception",
+                    &exception) < 0) {
+        return NULL;
+    }
     /* As in the stdlib: set_exception(None) is a result of None. */
     return set_outcome(AS_FUTURE(self), exception,
                        exception == Py_None ? PYCONC_VALUE_RESULT
@@ -718,7 +768,7 @@ PyDoc_STRVAR(exception_doc,
              "Mirrors concurrent.futures.Future.exception.");
 PyDoc_STRVAR(
     callback_doc,
-    "add_done_callback($self, fn, /)\n--\n\n"
+    "add_done_callback($self, fn)\n--\n\n"
     "Call fn(future) once the future is done.\n\n"
     "At once, in this thread, if it is done already; else in the thread that\n"
     "completes it.  What fn raises is logged.\n"
@@ -734,7 +784,8 @@ static PyMethodDef future_methods[] = {
     {"done", future_done, METH_NOARGS,
      PyDoc_STR("done($self, /)\n--\n\n"
                "Return True if it was cancelled or has finished.")},
-    {"add_done_callback", future_add_done_callback, METH_O, callback_doc},
+    {"add_done_callback", (PyCFunction)(void (*)(void))future_add_done_callback,
+     METH_FASTCALL | METH_KEYWORDS, callback_doc},
     {"result", (PyCFunction)(void (*)(void))future_result,
      METH_FASTCALL | METH_KEYWORDS, result_doc},
     {"exception", (PyCFunction)(void (*)(void))future_exception,
@@ -743,11 +794,13 @@ static PyMethodDef future_methods[] = {
      METH_NOARGS,
      PyDoc_STR("set_running_or_notify_cancel($self, /)\n--\n\n"
                "For executors: mark as running, or confirm a cancel.")},
-    {"set_result", future_set_result, METH_O,
-     PyDoc_STR("set_result($self, result, /)\n--\n\n"
+    {"set_result", (PyCFunction)(void (*)(void))future_set_result,
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("set_result($self, result)\n--\n\n"
                "For executors and tests: complete with a result.")},
-    {"set_exception", future_set_exception, METH_O,
-     PyDoc_STR("set_exception($self, exception, /)\n--\n\n"
+    {"set_exception", (PyCFunction)(void (*)(void))future_set_exception,
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("set_exception($self, exception)\n--\n\n"
                "For executors and tests: complete with an exception.")},
     {"_invoke_callbacks", future_invoke_callbacks, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -221,15 +221,15 @@ static PyObject *
 engine_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     static const char *const names[] = {"worker_count", "future_type",
-                                        "start_collector", "value_main", NULL};
+                                        "start_collector", "main_travels", NULL};
     unsigned int worker_count;
     PyObject *future_type, *start_collector;
-    int value_main = 0;
+    int main_travels = PYCONC_MAIN_SHARED;
 
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "IO!O|p",
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "IO!Oi",
                                      pyconc_keywords(names), &worker_count,
                                      &PyType_Type, &future_type,
-                                     &start_collector, &value_main)) {
+                                     &start_collector, &main_travels)) {
         return NULL;
     }
     if (worker_count < 1 || worker_count > CONC_WORKERS_MAX) {
@@ -250,7 +250,7 @@ engine_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     }
     engine->state = state;
     engine->forks = conc_forks_count();
-    engine->value_main = (uint8_t)value_main;
+    engine->main_travels = (uint8_t)main_travels;
     engine->chain = CONC_CELL_NONE;
     engine->free_function = PYCONC_FUNCTION_NONE;
     engine->region.fd = -1;

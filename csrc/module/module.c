@@ -133,6 +133,18 @@ add_types(PyObject *module, struct pyconc_state *state)
     return 0;
 }
 
+/* Whether crash points and assertions are compiled in; tests/crash looks. */
+static int
+add_debug_build(PyObject *module)
+{
+#ifdef CONC_DEBUG
+    PyObject *value = Py_True;
+#else
+    PyObject *value = Py_False;
+#endif
+    return PyModule_AddObjectRef(module, "debug_build", value);
+}
+
 static int
 module_exec(PyObject *module)
 {
@@ -145,6 +157,7 @@ module_exec(PyObject *module)
     state->codec = pyconc_codec_new();
     if (state->codec == NULL || intern_all(state) < 0 ||
         import_all(state) < 0 || add_types(module, state) < 0 ||
+        add_debug_build(module) < 0 ||
         PyModule_AddFunctions(module, pyconc_codec_methods) < 0 ||
         PyModule_AddFunctions(module, pyconc_worker_methods) < 0) {
         return -1;

@@ -17,16 +17,16 @@ worker_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     static const char *const names[] = {
         "engine",       "fd",         "geometry",    "slot",
-        "encode_error", "unsendable", "undecodable", NULL};
+        "encode_error", "unsendable", "undecodable", "by_value", NULL};
     PyObject *engine, *encode_error, *unsendable, *undecodable;
     unsigned long long region_bytes;
     unsigned int cell_count, worker_count, slot;
-    int fd;
+    int fd, by_value;
 
     if (!PyArg_ParseTupleAndKeywords(
-            arguments, keywords, "Oi(KII)IOOO", pyconc_keywords(names),
+            arguments, keywords, "Oi(KII)IOOOp", pyconc_keywords(names),
             &engine, &fd, &region_bytes, &cell_count, &worker_count, &slot,
-            &encode_error, &unsendable, &undecodable)) {
+            &encode_error, &unsendable, &undecodable, &by_value)) {
         return NULL;
     }
     struct pyconc_state *state = pyconc_state_of(type);
@@ -41,6 +41,8 @@ worker_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     }
     worker->state = state;
     worker->slot = slot;
+    worker->by_value = by_value ? PYCONC_BY_VALUE_NEEDED
+                                : PYCONC_BY_VALUE_NEVER;
     worker->forks = conc_forks_count();
     worker->geometry = (struct pyconc_geometry){
         .region_bytes = region_bytes,

@@ -7,8 +7,10 @@
 
 #    include "platform/atomics.h"
 
+#    include <fcntl.h>
 #    include <signal.h>
 #    include <stdint.h>
+#    include <stdio.h>
 #    include <stdlib.h>
 #    include <string.h>
 #    include <unistd.h>
@@ -49,6 +51,36 @@ role_matches(void)
     return role != NULL && strcmp(wanted, role) == 0;
 }
 
+/* Many processes come to the point; without a path each is the one. */
+static int
+is_the_one(void)
+{
+    const char *path = getenv("PYCONC_CRASH_ONCE");
+    if (path == NULL) {
+        return 1;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return 0;
+    }
+    close(fd);
+    return 1;
+}
+
+static void
+leave_pid(void)
+{
+    const char *path = getenv("PYCONC_CRASH_LOG");
+    if (path == NULL) {
+        return;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        dprintf(fd, "%ld\n", (long)getpid());
+        close(fd);
+    }
+}
+
 void
 conc_crash_point(const char *name)
 {
@@ -60,9 +92,10 @@ conc_crash_point(const char *name)
     }
     char *rest;
     unsigned long wanted = strtoul(plan + length + 1, &rest, 10);
-    if (count_pass() != wanted) {
+    if (count_pass() != wanted || !is_the_one()) {
         return;
     }
+    leave_pid();
     if (strcmp(rest, ":stop") == 0) {
         kill(getpid(), SIGSTOP);
         return;

@@ -8,7 +8,10 @@
  * Builds with CONC_DEBUG compile it in: the N-th pass through the point that
  * PYCONC_CRASH=name:N names sends SIGKILL to the process itself, and
  * name:N:stop sends SIGSTOP.  PYCONC_CRASH_ROLE=parent|worker|any restricts
- * it to processes that called conc_crash_role with that word. */
+ * it to processes that called conc_crash_role with that word.
+ * PYCONC_CRASH_ONCE=path leaves it to the one process that can make that
+ * file; the others go on.  PYCONC_CRASH_LOG=path names a file to which each
+ * process adds its pid, a line, before the signal. */
 #ifndef CONC_PLATFORM_CHECK_H
 #define CONC_PLATFORM_CHECK_H
 

@@ -66,6 +66,13 @@ struct pyconc_function {
     uint32_t next_free; /* while key is NULL */
 };
 
+/* What of __main__ the workers find. */
+enum pyconc_main {
+    PYCONC_MAIN_SHARED = 0,  /* all: they are forked from here */
+    PYCONC_MAIN_RERUN = 1,   /* what its file defines when imported */
+    PYCONC_MAIN_MISSING = 2, /* nothing: a notebook, -c, standard input */
+};
+
 enum pyconc_engine_phase {
     PYCONC_ENGINE_OPEN = 0,
     PYCONC_ENGINE_CLOSING = 1, /* accepted tasks still run */
@@ -78,7 +85,7 @@ struct pyconc_engine {
                                  * keeps alive */
     uint32_t forks;             /* conc_forks_count() where it was made */
     uint8_t phase;              /* enum pyconc_engine_phase */
-    uint8_t value_main; /* workers may not find functions of __main__ */
+    uint8_t main_travels; /* enum pyconc_main */
     uint8_t has_collector;
     uint8_t retiring;          /* the collector ends when nothing is pending */
     PyObject *broken;          /* owns; raised by every submit, or NULL */

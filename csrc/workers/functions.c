@@ -135,7 +135,10 @@ pickle_callable(struct pyconc_engine *engine, PyObject *callable,
         return PyObject_CallOneArg(engine->state->dump_main, callable);
     }
     if (pyconc_pickle(engine->state->codec, callable,
-                      travel == PYCONC_BY_VALUE, &pickled) < 0) {
+                      travel == PYCONC_BY_VALUE
+                          ? PYCONC_BY_VALUE_NEEDED
+                          : PYCONC_BY_VALUE_NEVER,
+                      &pickled) < 0) {
         return NULL;
     }
     PyObject *bytes =
@@ -171,8 +174,9 @@ pyconc_function_acquire(struct pyconc_engine *engine, PyObject *callable,
         int in_main = 0;
         if (engine->reference_count < REFERENCES_MAX &&
             pyconc_is_by_reference(callable, &in_main)) {
-            travel = in_main && engine->value_main ? PYCONC_BY_MAIN
-                                                   : PYCONC_BY_REFERENCE;
+            travel = in_main && engine->main_travels != PYCONC_MAIN_SHARED
+                         ? PYCONC_BY_MAIN
+                         : PYCONC_BY_REFERENCE;
         }
     }
 

@@ -65,12 +65,46 @@ put_in_block(struct pyconc_engine *engine, struct pyconc_message *message,
     return 0;
 }
 
+/* Pickle the payload into `message`. */
+static int
+encode_pickled(struct pyconc_engine *engine, PyObject *payload,
+               struct pyconc_message *message, struct pyconc_task *task,
+               enum pyconc_by_value by_value, const uint8_t **stored,
+               uint64_t *stored_bytes)
+{
+    struct pyconc_pickled pickled;
+    uint8_t *data = message->payload;
+    int status = 0;
+
+    if (pyconc_pickle(engine->state->codec, payload, by_value, &pickled) <
+        0) {
+        return -1;
+    }
+    message->flags = (uint8_t)pickled.form;
+    if (pickled.size_bytes <= sizeof(message->payload)) {
+        message->length = (uint16_t)pickled.size_bytes;
+    }
+    else {
+        status = put_in_block(engine, message, task, pickled.size_bytes,
+                              &data);
+    }
+    if (status == 0) {
+        pyconc_pickled_write(&pickled, data);
+    }
+    *stored = data;
+    *stored_bytes = pickled.size_bytes;
+    pyconc_pickled_clear(&pickled);
+    return status;
+}
+
 /* Fill `message` and task->arguments.  Runs user code (reducers). */
 static int
 encode(struct pyconc_engine *engine, PyObject *payload,
        struct pyconc_message *message, struct pyconc_task *task)
 {
-    uint8_t *data;
+    static const char main_name[] = "__main__";
+    const uint8_t *stored;
+    uint64_t stored_bytes;
 
     message->flags = PYCONC_FORM_TAGGED;
     size_t size = pyconc_tagged_encode(payload, message->payload,
@@ -81,6 +115,7 @@ encode(struct pyconc_engine *engine, PyObject *payload,
     }
     size = pyconc_tagged_size(payload);
     if (size > 0) {
+        uint8_t *data;
         if (put_in_block(engine, message, task, size, &data) < 0) {
             return -1;
         }
@@ -89,26 +124,22 @@ encode(struct pyconc_engine *engine, PyObject *payload,
         (void)written;
         return 0;
     }
-
-    struct pyconc_pickled pickled;
-    if (pyconc_pickle(engine->state->codec, payload, 1, &pickled) < 0) {
+    if (encode_pickled(engine, payload, message, task,
+                       PYCONC_BY_VALUE_NEEDED, &stored, &stored_bytes) < 0) {
         return -1;
     }
-    int status = 0;
-    message->flags = (uint8_t)pickled.form;
-    if (pickled.size_bytes <= sizeof(message->payload)) {
-        data = message->payload;
-        message->length = (uint16_t)pickled.size_bytes;
+    if (engine->main_travels != PYCONC_MAIN_MISSING ||
+        memmem(stored, stored_bytes, main_name, sizeof(main_name) - 1) ==
+            NULL) {
+        return 0;
     }
-    else {
-        status =
-            put_in_block(engine, message, task, pickled.size_bytes, &data);
+    /* Classes of a __main__ that the workers lack travel by value. */
+    if (task->arguments != 0) {
+        conc_heap_release(engine->heap, task->arguments);
+        task->arguments = 0;
     }
-    if (status == 0) {
-        pyconc_pickled_write(&pickled, data);
-    }
-    pyconc_pickled_clear(&pickled);
-    return status;
+    return encode_pickled(engine, payload, message, task,
+                          PYCONC_BY_VALUE_ALWAYS, &stored, &stored_bytes);
 }
 
 /* --- placing ------------------------------------------------------------- */

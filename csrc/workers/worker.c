@@ -382,7 +382,9 @@ answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
     }
 
     struct pyconc_pickled pickled;
-    if (pyconc_pickle(worker->state->codec, result, 0, &pickled) < 0) {
+    if (pyconc_pickle(worker->state->codec, result,
+                      (enum pyconc_by_value)worker->by_value,
+                      &pickled) < 0) {
         if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
             return -1;
         }

@@ -19,6 +19,7 @@ struct pyconc_worker {
     PyObject *undecodable;      /* owns; (bytes or None, exception) ->
                                  * exception */
     PyObject *engine; /* owns; under fork: whose mapping is used, or NULL */
+    int by_value; /* results: enum pyconc_by_value */
     uint32_t slot;
     uint32_t forks; /* conc_forks_count() at the start */
 

@@ -91,14 +91,14 @@ def as_completed(
     Mirrors concurrent.futures.as_completed.
     """
     end = None if timeout is None else time.monotonic() + timeout
-    futures = set(fs)
-    if not all(isinstance(future, _core.FutureBase) for future in futures):
+    fs = set(fs)  # the caller's own reference must not keep them alive
+    if not all(isinstance(future, _core.FutureBase) for future in fs):
         left = None if end is None else end - time.monotonic()
-        yield from concurrent.futures.as_completed(futures, left)
+        yield from concurrent.futures.as_completed(fs, left)
         return
-    total = len(futures)
-    completions = _core.Completions(futures)
-    del futures
+    total = len(fs)
+    completions = _core.Completions(fs)
+    del fs
     for finished in range(total):
         left = None if end is None else max(0.0, end - time.monotonic())
         future = completions.next(left)
@@ -106,8 +106,9 @@ def as_completed(
             raise TimeoutError(
                 f"{total - finished} (of {total}) futures unfinished"
             )
-        yield future
+        found = [future]
         del future
+        yield found.pop()  # not kept by this frame while it is suspended
 
 
 async def as_completed_async(

@@ -15,7 +15,11 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures.process import (
+    BrokenProcessPool,
+    _ExceptionWithTraceback,  # noqa: F401  # as code in the wild imports it
+    _RemoteTraceback,  # noqa: F401
+)
 from functools import partial
 from multiprocessing.context import BaseContext
 from types import TracebackType
@@ -221,7 +225,7 @@ class ProcessPoolExecutor(
         results: Iterator[list[_T]] = self._map(
             partial(_run_chunk, fn), ((chunk,) for chunk in chunks), end, buffersize
         )
-        return itertools.chain.from_iterable(results)
+        return _flatten(results)
 
     def _map(
         self,
@@ -359,6 +363,13 @@ def _chunks(
 ) -> Iterator[list[tuple[Any, ...]]]:
     while chunk := list(itertools.islice(arguments, size)):
         yield chunk
+
+
+def _flatten(chunks: Iterator[list[_T]]) -> Iterator[_T]:
+    for chunk in chunks:
+        chunk.reverse()
+        while chunk:
+            yield chunk.pop()
 
 
 def _results(

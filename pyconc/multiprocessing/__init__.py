@@ -6,6 +6,7 @@ from the standard library.
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterable
 from multiprocessing import (
     Array,
@@ -107,3 +108,14 @@ def Pool(
         processes, initializer, initargs, maxtasksperchild, reseed=reseed
     )
     return default
+
+
+def __getattr__(name: str) -> Any:
+    """Find what is not exported, as `multiprocessing.reduction`, in the
+    standard library's package."""
+    try:
+        return getattr(multiprocessing, name)
+    except AttributeError:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}"
+        ) from None

@@ -6,6 +6,7 @@ Mirrors `multiprocessing.pool`.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.pool
 import os
 import threading
 import warnings
@@ -16,7 +17,9 @@ from multiprocessing.pool import (
     INIT,  # type: ignore[attr-defined]
     RUN,  # type: ignore[attr-defined]
     TERMINATE,  # type: ignore[attr-defined]
+    ExceptionWithTraceback,  # type: ignore[attr-defined]
     MaybeEncodingError,
+    RemoteTraceback,  # type: ignore[attr-defined]
     ThreadPool,
 )
 from types import GenericAlias, TracebackType
@@ -29,11 +32,13 @@ from ..futures._base import Future
 __all__ = [
     "ApplyResult",
     "AsyncResult",
+    "ExceptionWithTraceback",
     "IMapIterator",
     "IMapUnorderedIterator",
     "MapResult",
     "MaybeEncodingError",
     "Pool",
+    "RemoteTraceback",
     "ThreadPool",
 ]
 
@@ -53,10 +58,8 @@ class ApplyResult(_core.ApplyResultBase):
 AsyncResult = ApplyResult
 
 
-class MapResult(_core.MapResultBase):
+class MapResult(_core.MapResultBase, ApplyResult):
     """The result of Pool.map_async and starmap_async, as AsyncResult."""
-
-    __class_getitem__ = classmethod(GenericAlias)
 
 
 class IMapIterator(_core.IMapIteratorBase):
@@ -77,7 +80,7 @@ def _check_chunk(chunksize: int) -> None:
         raise ValueError(f"Chunksize must be 1+, not {chunksize}")
 
 
-class Pool:
+class Pool(multiprocessing.pool.Pool):
     """Worker processes that a program hands calls to.
 
     The documented interface of multiprocessing.Pool.  A worker that dies

@@ -104,9 +104,7 @@ def test_timeout_leaves_no_trace_in_the_futures(as_completed, impl):
     assert pending._waiters == []
 
 
-def test_a_closed_iterator_leaves_no_trace_in_the_futures(
-    as_completed, impl
-):
+def test_a_closed_iterator_leaves_no_trace_in_the_futures(as_completed, impl):
     done, pending = finished(impl), impl.futures.Future()
     iterator = as_completed([done, pending])
     assert next(iterator) is done

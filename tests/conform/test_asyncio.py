@@ -100,9 +100,7 @@ def test_cancelling_the_wrapper_leaves_a_running_future(impl):
     asyncio.run(main())
 
 
-def test_cancelling_a_queued_task_keeps_it_from_running(
-    make_executor, gate
-):
+def test_cancelling_a_queued_task_keeps_it_from_running(make_executor, gate):
     executor = make_executor(1)
 
     async def main():
@@ -155,10 +153,7 @@ def test_loops_in_several_threads_share_an_executor(executor):
         async def main():
             loop = asyncio.get_running_loop()
             return await asyncio.gather(
-                *(
-                    loop.run_in_executor(executor, square, i)
-                    for i in range(20)
-                )
+                *(loop.run_in_executor(executor, square, i) for i in range(20))
             )
 
         outcome[number] = asyncio.run(main())
@@ -220,9 +215,7 @@ class TestAwait:
         async def main():
             for i in range(100):
                 future = impl.futures.Future()
-                thread = threading.Thread(
-                    target=future.set_result, args=(i,)
-                )
+                thread = threading.Thread(target=future.set_result, args=(i,))
                 thread.start()
                 assert await future == i
                 thread.join()
@@ -232,9 +225,7 @@ class TestAwait:
     def test_gather_and_wait_for(self, executor):
         async def main():
             futures = [executor.submit(square, i) for i in range(30)]
-            assert await asyncio.gather(*futures) == [
-                n * n for n in range(30)
-            ]
+            assert await asyncio.gather(*futures) == [n * n for n in range(30)]
             return await asyncio.wait_for(executor.submit(square, 6), 30)
 
         assert asyncio.run(main()) == 36

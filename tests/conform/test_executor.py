@@ -39,9 +39,7 @@ def test_tasks_run_in_other_processes(executor, gate):
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_max_workers_must_be_positive(impl, workers):
-    with pytest.raises(
-        ValueError, match="max_workers must be greater than 0"
-    ):
+    with pytest.raises(ValueError, match="max_workers must be greater than 0"):
         impl.futures.ProcessPoolExecutor(workers)
 
 
@@ -89,9 +87,7 @@ def test_max_tasks_per_child_is_refused_under_fork(impl):
         )
 
 
-@pytest.mark.parametrize(
-    "ctx_method", ["spawn", "forkserver"], indirect=True
-)
+@pytest.mark.parametrize("ctx_method", ["spawn", "forkserver"], indirect=True)
 def test_max_tasks_per_child_renews_the_workers(make_executor):
     executor = make_executor(1, max_tasks_per_child=2)
     pids = [executor.submit(pid).result() for _ in range(6)]
@@ -200,9 +196,7 @@ def test_the_initializer_runs_once_in_every_worker(make_executor, make_gate):
 
 @all_methods
 def test_initargs_reach_the_initializer(make_executor):
-    executor = make_executor(
-        1, initializer=tasks.inherit, initargs=("a", [1])
-    )
+    executor = make_executor(1, initializer=tasks.inherit, initargs=("a", [1]))
     assert executor.submit(tasks.get_inherited).result() == ("a", [1])
 
 

@@ -13,9 +13,7 @@ from support.tasks import raise_if, square
 
 @all_methods
 def test_results_come_in_the_order_of_the_input(executor):
-    assert list(executor.map(square, range(50))) == [
-        n * n for n in range(50)
-    ]
+    assert list(executor.map(square, range(50))) == [n * n for n in range(50)]
 
 
 def test_several_iterables_end_with_the_shortest(executor):
@@ -184,9 +182,7 @@ def test_chunksize_none_adapts(executor):
 def test_buffersize_bounds_what_is_read_ahead(executor, chunksize):
     taken = []
     source = (taken.append(i) or i for i in itertools.count())
-    results = executor.map(
-        square, source, buffersize=6, chunksize=chunksize
-    )
+    results = executor.map(square, source, buffersize=6, chunksize=chunksize)
     for i in range(40):
         assert next(results) == i * i
         assert len(taken) <= i + 1 + 7 * (chunksize or 1)
@@ -221,7 +217,5 @@ def test_buffersize_must_be_an_integer(executor, size):
 @only_pyconc
 @pytest.mark.parametrize("size", [0, -1])
 def test_buffersize_must_be_positive(executor, size):
-    with pytest.raises(
-        ValueError, match="buffersize must be None or > 0"
-    ):
+    with pytest.raises(ValueError, match="buffersize must be None or > 0"):
         executor.map(square, range(3), buffersize=size)

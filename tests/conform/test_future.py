@@ -367,11 +367,13 @@ def test_the_condition_is_notified_by_every_transition(future):
 
 
 def test_the_exceptions_are_the_stdlibs(impl):
-    for name in ("CancelledError", "TimeoutError", "InvalidStateError",
-                 "BrokenExecutor"):
-        assert getattr(impl.futures, name) is getattr(
-            concurrent.futures, name
-        )
+    for name in (
+        "CancelledError",
+        "TimeoutError",
+        "InvalidStateError",
+        "BrokenExecutor",
+    ):
+        assert getattr(impl.futures, name) is getattr(concurrent.futures, name)
 
 
 def test_a_signal_handler_interrupts_the_wait_of_the_main_thread(future):

@@ -26,33 +26,51 @@ def test_every_name_of_multiprocessing_is_there(impl):
 
 
 @pytest.mark.parametrize(
-    "name", ["cpu_count", "current_process", "active_children",
-             "freeze_support", "Process", "Queue", "Lock", "Manager",
-             "TimeoutError", "get_context", "set_start_method"]
+    "name",
+    [
+        "cpu_count",
+        "current_process",
+        "active_children",
+        "freeze_support",
+        "Process",
+        "Queue",
+        "Lock",
+        "Manager",
+        "TimeoutError",
+        "get_context",
+        "set_start_method",
+    ],
 )
 def test_common_names_can_be_called(impl, name):
     assert callable(getattr(impl.multiprocessing, name))
 
 
 def test_every_name_of_the_pool_module_is_there(impl):
-    for name in ("Pool", "ThreadPool", "AsyncResult", "ApplyResult",
-                 "MapResult", "IMapIterator", "IMapUnorderedIterator",
-                 "MaybeEncodingError", "RUN", "CLOSE", "TERMINATE"):
+    for name in (
+        "Pool",
+        "ThreadPool",
+        "AsyncResult",
+        "ApplyResult",
+        "MapResult",
+        "IMapIterator",
+        "IMapUnorderedIterator",
+        "MaybeEncodingError",
+        "RUN",
+        "CLOSE",
+        "TERMINATE",
+    ):
         assert hasattr(impl.pool, name), name
 
 
 def test_exceptions_are_the_stdlibs_own(impl):
     assert impl.multiprocessing.TimeoutError is multiprocessing.TimeoutError
-    assert (
-        impl.multiprocessing.ProcessError is multiprocessing.ProcessError
-    )
+    assert impl.multiprocessing.ProcessError is multiprocessing.ProcessError
     assert (
         impl.process.BrokenProcessPool
         is concurrent.futures.process.BrokenProcessPool
     )
     assert (
-        impl.pool.MaybeEncodingError
-        is multiprocessing.pool.MaybeEncodingError
+        impl.pool.MaybeEncodingError is multiprocessing.pool.MaybeEncodingError
     )
 
 
@@ -89,6 +107,8 @@ def assert_superset(ours, theirs):
     for position, (name, parameter) in enumerate(
         inspect.signature(theirs).parameters.items()
     ):
+        if name == "self":
+            continue  # methods in C take it by position only
         assert name in mine, name
         assert mine[name].kind == parameter.kind, name
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
@@ -128,9 +148,18 @@ def test_signatures_of_functions(impl, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["cancel", "cancelled", "running", "done", "result", "exception",
-     "add_done_callback", "set_running_or_notify_cancel", "set_result",
-     "set_exception"],
+    [
+        "cancel",
+        "cancelled",
+        "running",
+        "done",
+        "result",
+        "exception",
+        "add_done_callback",
+        "set_running_or_notify_cancel",
+        "set_result",
+        "set_exception",
+    ],
 )
 def test_signatures_of_the_future(impl, name):
     assert_superset(
@@ -140,8 +169,11 @@ def test_signatures_of_the_future(impl, name):
 
 
 def test_public_methods_have_a_docstring(impl):
-    for cls in (impl.pool.Pool, impl.futures.ProcessPoolExecutor,
-                impl.futures.Future):
+    for cls in (
+        impl.pool.Pool,
+        impl.futures.ProcessPoolExecutor,
+        impl.futures.Future,
+    ):
         for name, value in vars(cls).items():
             if not name.startswith("_") and callable(value):
                 assert value.__doc__, f"{cls.__name__}.{name}"

@@ -218,9 +218,7 @@ def test_several_iterations_beside_each_other(pool, name):
     several = [method(square, range(20)) for _ in range(4)]
     rows = [sorted(values) for values in zip(*several)]
     assert len(rows) == 20
-    assert sum(sum(row) for row in rows) == 4 * sum(
-        n * n for n in range(20)
-    )
+    assert sum(sum(row) for row in rows) == 4 * sum(n * n for n in range(20))
 
 
 @both
@@ -255,7 +253,7 @@ def test_threads_may_share_one_iterator(pool):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(sum(parts, [])) == [n * n for n in range(500)]
+    assert sorted(itertools.chain(*parts)) == [n * n for n in range(500)]
 
 
 @both
@@ -309,7 +307,5 @@ def test_buffersize_is_checked(pool, name):
     ):
         method(square, range(3), buffersize="2")
     for size in (0, -1):
-        with pytest.raises(
-            ValueError, match="buffersize must be None or > 0"
-        ):
+        with pytest.raises(ValueError, match="buffersize must be None or > 0"):
             method(square, range(3), buffersize=size)

@@ -115,9 +115,7 @@ def test_workers_are_daemons_with_a_name(pool, ctx_method):
 
 
 @all_methods
-def test_the_initializer_runs_once_in_every_worker(
-    make_pool, gate, tmp_path
-):
+def test_the_initializer_runs_once_in_every_worker(make_pool, gate, tmp_path):
     meeting = tmp_path / "meeting"
     meeting.mkdir()
     pool = make_pool(2, initializer=gate.arrive)
@@ -144,9 +142,7 @@ def test_queues_reach_the_workers(make_pool, ctx):
     queue = ctx.Queue()
     pool = make_pool(2, initializer=tasks.inherit, initargs=(queue,))
     pool.map(tasks.put_inherited, range(20))
-    assert sorted(queue.get(timeout=30) for _ in range(20)) == list(
-        range(20)
-    )
+    assert sorted(queue.get(timeout=30) for _ in range(20)) == list(range(20))
 
 
 @pytest.mark.parametrize("make", ["Lock", "Queue"])
@@ -331,9 +327,7 @@ def test_terminate_ends_every_pending_get(impl, make_pool, gate, end):
     for result in pending:
         with pytest.raises(Exception) as caught:
             result.get(30)
-        assert not isinstance(
-            caught.value, impl.multiprocessing.TimeoutError
-        )
+        assert not isinstance(caught.value, impl.multiprocessing.TimeoutError)
     with pytest.raises(Exception) as caught:
         lazy.next(30)
     assert not isinstance(
@@ -414,9 +408,11 @@ def test_workers_that_are_no_daemons_may_have_children(impl, ctx):
     package = impl.multiprocessing.__name__
     pool = NoDaemonPool(1, context=ctx)
     try:
-        assert pool.apply(
-            tasks.nested_pool, (package, "fork", [1, 2, 3])
-        ) == [1, 4, 9]
+        assert pool.apply(tasks.nested_pool, (package, "fork", [1, 2, 3])) == [
+            1,
+            4,
+            9,
+        ]
         pool.close()
         pool.join()
     finally:
@@ -435,9 +431,7 @@ def test_a_subclass_may_extend_the_methods(impl, ctx):
 
 def test_several_pools_beside_each_other(make_pool):
     pools = [make_pool(1) for _ in range(4)]
-    results = [
-        pool.apply_async(square, (i,)) for i, pool in enumerate(pools)
-    ]
+    results = [pool.apply_async(square, (i,)) for i, pool in enumerate(pools)]
     assert [r.get() for r in results] == [0, 1, 4, 9]
     assert len({pool.apply(pid) for pool in pools}) == 4
 

@@ -25,9 +25,7 @@ def draw_both(gate, count):
 
 
 def draws(pool, function, gate, count):
-    results = [
-        pool.apply_async(function, (gate, count)) for _ in range(count)
-    ]
+    results = [pool.apply_async(function, (gate, count)) for _ in range(count)]
     return [result.get(30) for result in results]
 
 
@@ -55,9 +53,7 @@ def test_workers_of_an_executor_draw_differently(make_executor, gate):
 
 
 @only_pyconc
-def test_pools_of_the_same_parent_state_draw_differently(
-    make_pool, make_gate
-):
+def test_pools_of_the_same_parent_state_draw_differently(make_pool, make_gate):
     numpy = pytest.importorskip("numpy")
     seen = set()
     for _ in range(2):

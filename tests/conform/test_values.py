@@ -20,7 +20,7 @@ from support.tasks import identity
 from support.values import same, values
 
 quick = settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
@@ -159,7 +159,7 @@ def test_edge_values_in_one_map(pool):
 
 OBJECTS = [
     Colour.RED,
-    datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.timezone.utc),
+    datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC),
     uuid.UUID(int=5),
     collections.OrderedDict([(2, 1), (1, 2)]),
     collections.defaultdict(list, {1: [2]}),
@@ -231,9 +231,7 @@ def test_one_object_in_several_places_stays_one(pool, executor):
     assert pool.map(tasks.rows_are_same, [[row] * 3] * 4) == [True] * 4
     assert executor.submit(tasks.rows_are_same, [row] * 3).result()
     assert tasks.rows_are_same(pool.apply(tasks.make_aliased, (3,)))
-    assert tasks.rows_are_same(
-        executor.submit(tasks.make_aliased, 3).result()
-    )
+    assert tasks.rows_are_same(executor.submit(tasks.make_aliased, 3).result())
 
 
 def test_equal_rows_stay_apart(pool):
@@ -246,13 +244,9 @@ def test_one_object_in_two_arguments_stays_one(pool, executor):
     shared = [1]
     assert pool.apply(tasks.are_same, (shared, shared))
     assert not pool.apply(tasks.are_same, ([1], [1]))
-    assert pool.apply(
-        tasks.are_same, (), {"first": shared, "second": shared}
-    )
+    assert pool.apply(tasks.are_same, (), {"first": shared, "second": shared})
     assert executor.submit(tasks.are_same, shared, shared).result()
-    assert executor.submit(
-        tasks.are_same, shared, second=shared
-    ).result()
+    assert executor.submit(tasks.are_same, shared, second=shared).result()
 
 
 def test_a_cycle_stays_a_cycle(pool, executor):
@@ -428,9 +422,7 @@ def test_one_array_in_two_places_stays_one(pool, numpy):
 
 def test_many_arrays_outlive_their_pool(make_pool, numpy):
     pool = make_pool(2)
-    arrays = pool.starmap(
-        numpy.full, [(100_000, float(i)) for i in range(6)]
-    )
+    arrays = pool.starmap(numpy.full, [(100_000, float(i)) for i in range(6)])
     pool.terminate()
     pool.join()
     del pool

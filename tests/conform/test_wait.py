@@ -179,9 +179,7 @@ def test_a_cancel_counts_when_it_is_notified(wait, impl, finished):
 def test_many_threads_may_wait_for_the_same_futures(wait, impl):
     futures = [impl.futures.Future() for _ in range(10)]
     results = []
-    threads = [
-        start(lambda: results.append(wait(futures))) for _ in range(5)
-    ]
+    threads = [start(lambda: results.append(wait(futures))) for _ in range(5)]
     for future in futures:
         future.set_result(None)
     for thread in threads:

@@ -23,7 +23,8 @@
  *   WORKER_LOOKS_ONCE      no look at the queue after the announcement
  *   PARENT_LOOKS_ONCE      the same for the parent and the completion stack
  *   CANCEL_BY_STORE        cancel as look and store, not compare-and-swap
- *   CLAIM_BY_STORE         the same for the claim */
+ *   CLAIM_BY_STORE         the same for the claim
+ *   PARENT_OVERTAKES       the parent, making room, does not stop at the tail */
 
 #ifndef WORKERS
 #define WORKERS 2
@@ -62,10 +63,14 @@ byte entry_sequence[ENTRIES];
 byte entry_cell[ENTRIES];
 byte head, tail;
 
-/* shared: who sleeps */
+/* shared: who sleeps.  In place of an epoch, which only grows: whether the
+ * word is still the one that was read, for the sleeper who holds a ticket and
+ * for the notifier who is about to move it. */
 bool announced[WORKERS];
-byte wake_word[WORKERS];
-byte parent_word; /* bit 0: announced; the rest: epoch */
+bool ticket_good[WORKERS];
+bool parent_announced;
+bool parent_ticket_good;
+bool notifier_good[WORKERS];
 
 /* the kernel */
 bool asleep[WORKERS];
@@ -111,28 +116,46 @@ inline drain(c, top) {
     }
 }
 
+inline start(c) {
+    assert(verdict[task[c]] == 0);
+    runs[task[c]]++;
+    assert(runs[task[c]] == 1)
+}
+
+inline move_parent_word() {
+    parent_ticket_good = false;
+    notifier_good[0] = false;
+    notifier_good[1] = false
+}
+
 active [WORKERS] proctype worker() provided (!dead[_pid])
 {
-    byte at, seq, cell, top, ticket;
+    byte at, seq, cell, top;
     bool claimed;
 
 look:
-    atomic { at = head; seq = 0; cell = 0; top = 0; ticket = 0; claimed = false };
-    if
-    :: at == tail -> goto idle
-    :: else
-    fi;
-    d_step {
+    at = head;
+    atomic {
+        if
+        :: at == tail -> goto idle
+        :: else
+        fi;
         seq = entry_sequence[at % ENTRIES];
         cell = entry_cell[at % ENTRIES]
     };
 #ifdef HEAD_FIRST
-    atomic { if :: head == at -> head++ :: else -> goto look fi };
+    atomic {
+        if
+        :: head == at -> head++
+        :: else -> goto look
+        fi
+    };
 #endif
 #ifdef CLAIM_BY_STORE
     claimed = (phase[cell] == QUEUED && sequence[cell] == seq);
     if
-    :: claimed -> d_step { phase[cell] = RUNNING; owner[cell] = _pid }
+    :: claimed ->
+        d_step { phase[cell] = RUNNING; owner[cell] = _pid; start(cell) }
     :: else
     fi;
 #else
@@ -145,9 +168,11 @@ look:
 #else
             owner[cell] = _pid;
 #endif
-            claimed = true
+            claimed = true;
+            start(cell)
         :: else
-        fi
+        fi;
+        seq = 0
     };
 #ifdef TWO_STEP_CLAIM
     if
@@ -156,27 +181,37 @@ look:
     fi;
 #endif
 #endif
+    atomic {
 #ifndef HEAD_FIRST
-    d_step { if :: head == at -> head++ :: else fi };
+        if
+        :: head == at -> head++
+        :: else
+        fi;
 #endif
-    if
-    :: !claimed -> goto look
-    :: else
-    fi;
-    d_step { runs[task[cell]]++; assert(runs[task[cell]] == 1) };
-    answered[cell] = true;
-    phase[cell] = DONE;
+        at = 0;
+        if
+        :: claimed -> claimed = false
+        :: else -> cell = 0; goto look
+        fi
+    };
+    d_step { answered[cell] = true; phase[cell] = DONE };
 push:
     atomic { top = done_top; next[cell] = top };
-    atomic { if :: done_top == top -> done_top = cell + 1 :: else -> goto push fi };
-    ticket = parent_word;
-    if
-    :: (ticket & 1) == 0 -> goto look
-    :: else
-    fi;
     atomic {
         if
-        :: parent_word == ticket -> parent_word = (ticket + 2) & 30
+        :: done_top == top -> done_top = cell + 1; cell = 0; top = 0
+        :: else -> goto push
+        fi
+    };
+    atomic {
+        if
+        :: parent_announced -> notifier_good[_pid] = true
+        :: else -> goto look
+        fi
+    };
+    atomic {
+        if
+        :: notifier_good[_pid] -> move_parent_word(); parent_announced = false
         :: else -> goto look
         fi
     };
@@ -184,53 +219,55 @@ push:
     goto look;
 
 idle:
-    announced[_pid] = true;
-    ticket = wake_word[_pid];
+    atomic { announced[_pid] = true; at = 0 };
+    ticket_good[_pid] = true;
 #ifndef WORKER_LOOKS_ONCE
-    at = head;
-    if
-    :: at != tail || !announced[_pid] -> goto leave
-    :: else
-    fi;
+    atomic {
+        if
+        :: head != tail || !announced[_pid] -> goto leave
+        :: else
+        fi
+    };
 #endif
-    d_step { if :: wake_word[_pid] == ticket -> asleep[_pid] = true :: else fi };
+    d_step {
+        if
+        :: ticket_good[_pid] -> asleep[_pid] = true
+        :: else
+        fi
+    };
 end_asleep:
     !asleep[_pid];
 leave:
-    announced[_pid] = false;
-    goto look
-}
-
-inline rouse(w) {
-    wake_word[w] = (wake_word[w] + 1) & 7;
-    asleep[w] = false
+    atomic { announced[_pid] = false; ticket_good[_pid] = false; goto look }
 }
 
 active proctype parent()
 {
-    byte cell, top, ticket, w;
+    byte cell, top, w;
 
 submit:
-    atomic { !locked -> locked = true };
-    drain(cell, top);
-    d_step {
+    atomic {
+        !locked -> locked = true;
+        drain(cell, top);
         do
         :: cell < CELLS && out[cell] -> cell++
         :: else -> break
         od;
-        w = 0
+        if
+        :: submitted == TASKS || cell == CELLS -> goto wait
+        :: else
+        fi
     };
-    if
-    :: submitted == TASKS || cell == CELLS -> goto wait
-    :: else
-    fi;
     /* full: past entries that nobody will take */
     do
     :: tail - head < ENTRIES -> break
     :: else ->
         top = head;
         if
-        :: phase[entry_cell[top % ENTRIES]] == QUEUED &&
+#ifndef PARENT_OVERTAKES
+        :: top == tail
+#endif
+        :: top != tail && phase[entry_cell[top % ENTRIES]] == QUEUED &&
            sequence[entry_cell[top % ENTRIES]] ==
                entry_sequence[top % ENTRIES] -> goto wait
         :: else -> d_step { if :: head == top -> head++ :: else fi }
@@ -251,43 +288,33 @@ submit:
         entry_sequence[tail % ENTRIES] = note[cell];
         entry_cell[tail % ENTRIES] = cell
     };
-    tail++;
-    locked = false;
-    w = 0;
-    do
-    :: w == WORKERS -> break
-    :: w < WORKERS && announced[w] ->
-        announced[w] = false;
-        rouse(w);
-        break
-    :: w < WORKERS && !announced[w] -> w++
-    od;
-    w = 0;
-
-    /* change of mind */
-    if
-    :: true -> goto submit
-    :: true
-    fi;
-    atomic { !locked -> locked = true };
-    if
-    :: out[cell] ->
-        /* unless the cell got its verdict and nobody refilled it: the lock was
-         * free, but only this process publishes */
-#ifdef CANCEL_BY_STORE
+    d_step { tail++; locked = false };
+    atomic { /* one of the sleepers; who exactly, and when: idlers.pml */
         if
-        :: phase[cell] == QUEUED -> d_step { phase[cell] = FREE; settle(cell, CANCELLED) }
-        :: else
-        fi
+        :: announced[0] -> w = 0
+        :: announced[1] -> w = 1
+        :: else -> goto woken
+        fi;
+        announced[w] = false
+    };
+    ticket_good[w] = false;
+    asleep[w] = false;
+woken:
+    w = 0;
+    if
+    :: goto submit
+    :: atomic { !locked -> locked = true } /* a change of mind */
+    fi;
+    if
+#ifdef CANCEL_BY_STORE
+    :: out[cell] && phase[cell] == QUEUED ->
+        d_step { phase[cell] = FREE; settle(cell, CANCELLED) }
 #else
-        d_step {
-            if
-            :: phase[cell] == QUEUED && sequence[cell] == note[cell] ->
-                phase[cell] = FREE;
-                settle(cell, CANCELLED)
-            :: else
-            fi
-        }
+    :: d_step {
+           out[cell] && phase[cell] == QUEUED ->
+           phase[cell] = FREE;
+           settle(cell, CANCELLED)
+       }
 #endif
     :: else
     fi;
@@ -295,68 +322,65 @@ submit:
     goto submit;
 
 wait:
-    atomic { locked = false; cell = 0; top = 0 };
-    if
-    :: settled == TASKS -> goto finished
-    :: else
-    fi;
-    d_step { parent_word = parent_word | 1; ticket = parent_word };
+    atomic {
+        locked = false;
+        cell = 0;
+        top = 0;
+        if
+        :: settled == TASKS -> goto finished
+        :: else
+        fi
+    };
+    d_step { parent_announced = true; parent_ticket_good = true };
 #ifndef PARENT_LOOKS_ONCE
-    if
-    :: done_top != 0 || settled == TASKS ||
-       (submitted < TASKS && submitted - settled < CELLS) -> goto leave
-    :: else
-    fi;
+    atomic {
+        if
+        :: done_top != 0 || settled == TASKS ||
+           (submitted < TASKS && submitted - settled < CELLS) -> goto submit
+        :: else
+        fi
+    };
 #endif
-    d_step { if :: parent_word == ticket -> parent_asleep = true :: else fi };
-    !parent_asleep;
-leave:
-    ticket = 0;
+    d_step { if :: parent_ticket_good -> parent_asleep = true :: else fi };
+    atomic { !parent_asleep -> parent_ticket_good = false };
     goto submit;
 
 finished:
     skip
 }
 
-/* SIGKILL, at any moment. */
+/* SIGKILL, at any moment.  Workers are all alike, so the victim is the first.
+ * The build with MAX_DEATHS=0 sees the end without any death. */
 active proctype killer()
 {
-    do
-    :: deaths < MAX_DEATHS ->
-        if
-        :: d_step { !dead[0] -> dead[0] = true; asleep[0] = false; deaths++ }
-        :: d_step { !dead[1] -> dead[1] = true; asleep[1] = false; deaths++ }
-        fi
-    :: true -> break
-    od
+    d_step {
+        deaths < MAX_DEATHS -> dead[0] = true; asleep[0] = false; deaths++
+    }
 }
 
 /* Learns of deaths; nobody kills the parent's process, as then its workers
  * end as well. */
 active proctype watcher()
 {
-    bool swept[WORKERS];
-    byte who, cell, top;
+    byte cell, top;
 
-end_watching:
-    if
-    :: d_step { dead[0] && !swept[0] -> who = 0; swept[0] = true }
-    :: d_step { dead[1] && !swept[1] -> who = 1; swept[1] = true }
-    fi;
-    atomic { !locked -> locked = true };
+    dead[0];
+    atomic {
+        !locked -> locked = true;
 #ifndef SWEEP_FIRST
-    drain(cell, top);
+        drain(cell, top)
 #endif
+    };
 #ifndef NO_SWEEP
     d_step { /* nobody else changes what the dead held */
         do
         :: cell < CELLS ->
             if
-            :: out[cell] && owner[cell] == who && phase[cell] == RUNNING ->
+            :: out[cell] && owner[cell] == 0 && phase[cell] == RUNNING ->
                 settle(cell, LOST);
                 phase[cell] = FREE
 #ifndef SWEEP_RUNNING_ONLY
-            :: out[cell] && owner[cell] == who && phase[cell] == DONE ->
+            :: out[cell] && owner[cell] == 0 && phase[cell] == DONE ->
                 settle(cell, RESULT);
                 phase[cell] = FREE
 #endif
@@ -371,19 +395,13 @@ end_watching:
 #ifdef SWEEP_FIRST
     drain(cell, top);
 #endif
-    locked = false;
-    announced[who] = false;
+    d_step { locked = false; announced[0] = false };
 #ifndef NO_WAKE_AFTER_DEATH
-    who = 0;
-    do
-    :: who < WORKERS -> rouse(who); who++
-    :: else -> break
-    od;
-    who = 0;
-    parent_word = (parent_word + 2) & 31;
-    parent_asleep = false;
+    ticket_good[1] = false;
+    asleep[1] = false;
+    d_step { move_parent_word() };
+    parent_asleep = false
 #endif
-    goto end_watching
 }
 
 /* `timeout` holds when nothing else can move: all must be settled then. */

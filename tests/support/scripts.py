@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 
 def environment():
@@ -24,6 +26,8 @@ def start_script(*args, stdin=False):
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        # Not the root of the sources, whose pyconc has no extension module.
+        cwd=tempfile.gettempdir(),
         start_new_session=True,
     )
 
@@ -54,3 +58,14 @@ def run_script(*args, stdin=None, timeout=40):
     finally:
         kill_group(process)
     return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+
+def write_source(directory, source):
+    """Write a script, so that tracebacks can show its lines."""
+    path = Path(directory, "script.py")
+    path.write_text(source)
+    return path
+
+
+def run_source(directory, source, **kwds):
+    return run_script(write_source(directory, source), **kwds)

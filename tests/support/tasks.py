@@ -299,3 +299,9 @@ def nested_pool(package, method, values):
     multiprocessing = importlib.import_module(package)
     with multiprocessing.get_context(method).Pool(2) as pool:
         return pool.map(square, values)
+
+
+def busy_square(value):
+    """Square slowly enough to be met while running."""
+    busy(0.0005)
+    return value * value

@@ -27,10 +27,9 @@ def _same(first, second, forth, back):
     if not isinstance(first, tuple):
         known = id(first) in forth or id(second) in back
         if known:
-            return (
-                forth.get(id(first)) == id(second)
-                and back.get(id(second)) == id(first)
-            )
+            return forth.get(id(first)) == id(second) and back.get(
+                id(second)
+            ) == id(first)
         forth[id(first)] = id(second)
         back[id(second)] = id(first)
     if isinstance(first, (set, bytearray)):

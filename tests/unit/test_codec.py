@@ -1,4 +1,7 @@
-"""The codec against pickle, which is its oracle."""
+"""The codec against pickle, which is its oracle.
+
+The invariants are those of docs/internals/codec.md.
+"""
 
 import copyreg
 import enum
@@ -17,6 +20,7 @@ from multiprocessing.reduction import ForkingPickler
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from pyconc import _core
 
 TAGGED, PICKLED, BUFFERS = range(3)
@@ -568,8 +572,7 @@ def test_threads_may_encode_at_the_same_time():
     for thread in threads:
         thread.join()
     assert results == {
-        number: [f"{number} {i}" for i in range(20)]
-        for number in range(count)
+        number: [f"{number} {i}" for i in range(20)] for number in range(count)
     }
 
 
@@ -780,7 +783,7 @@ _original = _decorated
 
 
 @functools.wraps(_original)
-def _decorated():  # noqa: F811
+def _decorated():
     pass
 
 

@@ -6,6 +6,9 @@
 
 #ifdef CONC_DEBUG
 
+#    include <errno.h>
+#    include <stdio.h>
+
 /* The wait status of a child that goes through "test.point" `passes` times
  * in the role of a worker. */
 static int
@@ -75,9 +78,53 @@ test_forked_process_counts_anew(void)
     CHECK(killed(status_after("test.point:3", NULL, 3)));
 }
 
+/* A path that nobody uses; conc_test_fork's children inherit the string. */
+static const char *
+fresh_path(void)
+{
+    static char path[64];
+    snprintf(path, sizeof(path), "/tmp/conc_check.%ld", (long)getpid());
+    CHECK(unlink(path) == 0 || errno == ENOENT);
+    return path;
+}
+
+static void
+test_only_one_process_dies_once(void)
+{
+    const char *path = fresh_path();
+    setenv("PYCONC_CRASH_ONCE", path, 1);
+    CHECK(killed(status_after("test.point:2", NULL, 2)));
+    CHECK(status_after("test.point:2", NULL, 4) == 0);
+    CHECK(unlink(path) == 0);
+    CHECK(killed(status_after("test.point:2", NULL, 4)));
+    unsetenv("PYCONC_CRASH_ONCE");
+    CHECK(unlink(path) == 0);
+}
+
+static void
+test_log_has_a_line_per_signal(void)
+{
+    const char *path = fresh_path();
+    setenv("PYCONC_CRASH_LOG", path, 1);
+    CHECK(killed(status_after("test.point:1", NULL, 1)));
+    CHECK(WIFSTOPPED(status_after("test.point:2:stop", NULL, 2)));
+    CHECK(status_after("test.point:3", NULL, 2) == 0);
+    unsetenv("PYCONC_CRASH_LOG");
+
+    FILE *log = fopen(path, "re");
+    CHECK(log != NULL);
+    long first, second, third;
+    CHECK(fscanf(log, "%ld\n%ld\n%ld", &first, &second, &third) == 2);
+    CHECK(first > 0 && second > 0 && first != second);
+    fclose(log);
+    CHECK(unlink(path) == 0);
+}
+
 CONC_TEST_MAIN(CONC_TEST(test_named_pass_kills),
                CONC_TEST(test_stop_is_a_stop), CONC_TEST(test_role_restricts),
-               CONC_TEST(test_forked_process_counts_anew))
+               CONC_TEST(test_forked_process_counts_anew),
+               CONC_TEST(test_only_one_process_dies_once),
+               CONC_TEST(test_log_has_a_line_per_signal))
 
 #else
 

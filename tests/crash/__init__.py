@@ -1,0 +1,1 @@
+"""Processes are killed at every crash point; the survivors are looked at."""

@@ -1,0 +1,30 @@
+"""Fixtures of the fault tests; they run on pyconc only."""
+
+import pytest
+
+from support.fixtures import *  # noqa: F403  pytest finds fixtures by name
+from support.impls import load
+from support.watchdog import guarded, limit_items
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "filterwarnings",
+        # forking with threads about is what a pool under fork does
+        r"ignore:.*use of fork\(\) may lead to deadlocks:DeprecationWarning",
+    )
+
+
+def pytest_collection_modifyitems(items):
+    limit_items(items, __file__, 60)
+
+
+@pytest.fixture(autouse=True)
+def watchdog():
+    with guarded(45):
+        yield
+
+
+@pytest.fixture
+def impl():
+    return load("pyconc")
