@@ -22,7 +22,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import spawn, util
+from multiprocessing import forkserver, popen_fork, spawn, util
 from typing import Any
 
 from . import _core
@@ -143,6 +143,8 @@ class WorkerGroup:
         self._deaths = 0  # in a row, without a finished task
         self._finished_at_death = 0
         self._descriptors: list[int] = []
+        # Called when the last worker has gone.
+        self.on_finish: Callable[[], object] | None = None
 
         reference = weakref.ref(self)
 
@@ -228,6 +230,9 @@ class WorkerGroup:
         try:
             with _without_missing_main():
                 process.start()
+        except OSError as error:
+            _close_stranded(error)
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
@@ -359,7 +364,7 @@ class WorkerGroup:
             self._replace()
 
     def _initializer_error(self, error: BaseException | None) -> BaseException:
-        if self._flavour == "pool" and error is not None:
+        if self._flavour == "pool" and isinstance(error, Exception):
             return error
         broken = BrokenProcessPool(
             "A process in the process pool was terminated abruptly: its "
@@ -495,6 +500,8 @@ class WorkerGroup:
         self.engine.retire()
         with self._lock:
             self._close_descriptors()
+        if self.on_finish is not None:
+            self.on_finish()
 
     def _close_descriptors(self) -> None:
         descriptors, self._descriptors = self._descriptors, []
@@ -516,6 +523,27 @@ class WorkerGroup:
         if self._lifeline_end in self._descriptors:
             self._descriptors.remove(self._lifeline_end)
             os.close(self._lifeline_end)
+
+
+def _close_stranded(error: OSError) -> None:
+    """Close the pipes that the stdlib leaves open when a start fails.
+
+    popen_fork and forkserver make two pipes before they fork or send; when
+    the second one, or the fork, fails, only that frame knows the first.
+    """
+    makers = (
+        popen_fork.Popen._launch.__code__,
+        forkserver.ForkServer.connect_to_new_process.__code__,
+    )
+    step = error.__traceback__
+    while step is not None:
+        known = step.tb_frame.f_locals
+        # From "allfds" on the forkserver's client cleans up itself.
+        if step.tb_frame.f_code in makers and "allfds" not in known:
+            for name in ("parent_r", "child_w", "child_r", "parent_w"):
+                if name in known:
+                    os.close(known[name])
+        step = step.tb_next
 
 
 def _main_file_is_missing() -> bool:

@@ -40,6 +40,15 @@ def _text_of(exception: BaseException) -> str:
         return f"{_type_name(exception)} (its traceback cannot be shown)\n"
 
 
+def _maybe_encoding_error(
+    refusal: BaseException, value: object
+) -> MaybeEncodingError:
+    try:
+        return MaybeEncodingError(refusal, value)
+    except Exception:  # its __repr__ raises
+        return MaybeEncodingError(refusal, _type_name(value))
+
+
 def _encode(exception: BaseException, flavour: str) -> bytes:
     text = _text_of(exception)
     name = _type_name(exception)
@@ -50,7 +59,7 @@ def _encode(exception: BaseException, flavour: str) -> bytes:
         # As in the stdlib: a Pool wraps it, an executor raises the refusal.
         substitute: BaseException
         if flavour == _POOL:
-            substitute = MaybeEncodingError(refusal, exception)
+            substitute = _maybe_encoding_error(refusal, exception)
         else:
             substitute = refusal
         substitute.add_note(
@@ -106,7 +115,7 @@ def unsendable_futures(result: object, refusal: BaseException) -> BaseException:
 
 def unsendable_pool(result: object, refusal: BaseException) -> BaseException:
     """Return the error of a Pool's task with an unpicklable result."""
-    error = MaybeEncodingError(refusal, result)
+    error = _maybe_encoding_error(refusal, result)
     error.add_note(
         f"the task returned {_type_name(result)}, which cannot be pickled"
     )

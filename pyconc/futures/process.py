@@ -168,6 +168,9 @@ class ProcessPoolExecutor(
             self._engine = group.engine
             self._finalizer = weakref.finalize(self, _close_group, group)
             self._finalizer.atexit = False
+            # What is registered keeps the group, the error that broke it,
+            # and through its traceback perhaps us.
+            group.on_finish = self._finalizer.detach
             _live.add(self)
 
     def _grow(self) -> None:

@@ -140,6 +140,8 @@ class Pool(multiprocessing.pool.Pool):
         self._engine = self._group.engine
         self._group.start(processes)
         self._terminate = end_with(self, self._group, _EXIT_PRIORITY)
+        # As in ProcessPoolExecutor: it would keep the error that broke us.
+        self._group.on_finish = self._terminate.cancel
         self._state = RUN
 
     def __del__(self, _warn: Any = warnings.warn, _run: str = RUN) -> None:
@@ -367,7 +369,7 @@ class Pool(multiprocessing.pool.Pool):
         Mirrors multiprocessing.pool.Pool.terminate.
         """
         self._state = TERMINATE
-        self._terminate()
+        self._group.terminate()
 
     def join(self) -> None:
         """Wait until all tasks are done and the workers gone.

@@ -13,6 +13,11 @@ def pytest_configure(config):
         # forking with threads about is what a pool under fork does
         r"ignore:.*use of fork\(\) may lead to deadlocks:DeprecationWarning",
     )
+    config.addinivalue_line(
+        "filterwarnings",
+        # a helper thread that dies of an error is a failure
+        "error::pytest.PytestUnhandledThreadExceptionWarning",
+    )
 
 
 def pytest_collection_modifyitems(items):

@@ -6,10 +6,9 @@ import threading
 import pytest
 
 from support import tasks
-from support.deaths import catch
+from support.errors import catch, full_text
 from support.impls import all_methods
 from support.tasks import square
-from support.texts import full_text
 
 
 @pytest.fixture(params=["pool", "executor"])
@@ -144,22 +143,14 @@ def test_that_task_alone_fails_and_names_the_type(call, case):
     before = [call(square, i) for i in range(10)]
     bad = call(function, *args)
     after = [call(square, i) for i in range(10)]
-    error = catch_all(bad)
+    error = catch(bad)
     assert [wait() for wait in before + after] == [
         n * n for n in range(10)
     ] * 2
     assert re.search(name, full_text(error)), full_text(error)
     # the same again: the error is not used up by the first reader
-    assert type(catch_all(bad)) is type(error)
+    assert type(catch(bad)) is type(error)
     assert call(square, 3)() == 9
-
-
-def catch_all(function):
-    try:
-        function()
-    except BaseException as error:
-        return error
-    raise AssertionError("nothing was raised")
 
 
 @all_methods
@@ -178,7 +169,7 @@ def test_the_worker_survives(make_pool):
     pool = make_pool(1)
     first = pool.apply(tasks.pid)
     for function, args, _ in BAD.values():
-        catch_all(lambda f=function, a=args: pool.apply(f, a))
+        catch(lambda f=function, a=args: pool.apply(f, a))
     assert pool.apply(tasks.pid) == first
 
 
@@ -274,6 +265,6 @@ def test_a_hundred_bad_tasks_among_good_ones(pool, rng):
             results.append((None, pool.apply_async(function, args)))
     for i, result in results:
         if i is None:
-            catch_all(lambda r=result: r.get(30))
+            catch(lambda r=result: r.get(30))
         else:
             assert result.get(30) == i * i

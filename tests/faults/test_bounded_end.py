@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support import deaths
-from support.deaths import catch
+from support.errors import catch
 from support.gate import worker_pids
 from support.impls import all_methods
 from support.polling import eventually

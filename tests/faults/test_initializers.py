@@ -5,11 +5,10 @@ import os
 import pytest
 
 from support import deaths, tasks
-from support.deaths import catch
+from support.errors import catch, full_text
 from support.impls import all_methods
 from support.polling import eventually
 from support.tasks import square
-from support.texts import full_text
 
 
 def count_then_die(gate):

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from support import deaths, tasks
-from support.deaths import DEATHS, catch, die_if, refills
+from support.deaths import DEATHS, die_if, refills
+from support.errors import catch
 from support.gate import worker_pids
 from support.impls import all_methods
 from support.polling import eventually

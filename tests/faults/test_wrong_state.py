@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support.children import in_forked_child
-from support.deaths import catch
+from support.errors import catch
 from support.gate import worker_pids
 from support.polling import eventually
 from support.procs import alive, any_alive

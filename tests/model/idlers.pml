@@ -57,6 +57,7 @@ bool dead[WORKERS];
 byte leavers;
 
 #define AWAKE(w) (attached[w] && !sleeping[w] -> 1 : 0)
+#define IDLE(w) (asleep[w] || !attached[w])
 #if WORKERS == 3
 #define ANY_SPINS (spinning[0] || spinning[1] || spinning[2])
 #define COUNT_SPINS (spinning[0] + spinning[1] + spinning[2])
@@ -375,6 +376,9 @@ active proctype publisher()
 {
     byte target;
 
+#ifdef ALL_ASLEEP
+    IDLE(0) && IDLE(1) && IDLE(WORKERS - 1);
+#endif
 publish:
     atomic { if :: tail == TASKS -> goto finished :: else fi };
     tail++;
@@ -398,7 +402,7 @@ active proctype watcher()
     :: d_step { MAX_DEATHS > 0 && !dead[2] -> dead[2] = true; who = 2 }
 #endif
     fi;
-    d_step {
+    d_step { /* conc_idlers_forget; the kernel first */
         asleep[who] = false;
         sleeping[who] = false;
         spinning[who] = false;

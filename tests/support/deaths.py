@@ -146,15 +146,6 @@ def kill_when_arrived(gate, count=1):
     return pids
 
 
-def catch(function):
-    """Return what the call raised; it must raise."""
-    try:
-        function()
-    except Exception as error:
-        return error
-    raise AssertionError("nothing was raised")
-
-
 def refills(impl, count):
     """Wait until this process has `count` live multiprocessing children."""
     eventually(

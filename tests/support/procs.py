@@ -2,6 +2,7 @@
 
 import os
 import threading
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 
@@ -18,15 +19,26 @@ def any_alive(pids):
     return any(alive(pid) for pid in pids)
 
 
+def stdlib_helpers():
+    """Return the pids of the server and the tracker that live on."""
+    return {
+        forkserver._forkserver._forkserver_pid,
+        resource_tracker._resource_tracker._pid,
+    }
+
+
 def children(pid=None):
-    """Return the pids of the children of a process, zombies included."""
+    """Return the pids of the children of a process, zombies included.
+
+    Without the standard library's own long-lived helper processes.
+    """
     found = set()
     for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
         try:
             found.update(map(int, (task / "children").read_text().split()))
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return found
+    return found - stdlib_helpers()
 
 
 def descriptors():
