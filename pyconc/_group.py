@@ -233,6 +233,12 @@ class WorkerGroup:
         except OSError as error:
             _close_stranded(error)
             raise
+        except EOFError as error:
+            raise OSError(
+                errno.EPIPE,
+                "the fork server ended while it started a worker, probably "
+                "out of file descriptors",
+            ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:

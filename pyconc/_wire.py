@@ -23,6 +23,8 @@ from typing import Any
 
 from .errors import DecodeError
 
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement
+
 _FUTURES = "futures"
 _POOL = "pool"
 
@@ -161,6 +163,33 @@ def result_error(error: BaseException, data: bytes | None) -> BaseException:
     )
     stand_in.__cause__ = error
     return stand_in
+
+
+# A class that defines one of these tells pickle more than its __dict__.
+_NOT_PLAIN = frozenset(
+    {
+        "__getattr__",
+        "__getattribute__",
+        "__getnewargs__",
+        "__getnewargs_ex__",
+        "__getstate__",
+        "__new__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__setstate__",
+        "__slots__",
+    }
+)
+
+
+def is_plain_class(cls: type) -> bool:
+    """Whether pickle only stores an instance's __dict__ and puts it back."""
+    for base in cls.__mro__[:-1]:
+        if type(base) is not type or not base.__flags__ & _HEAP_TYPE:
+            return False
+        if not _NOT_PLAIN.isdisjoint(vars(base)):
+            return False
+    return cls.__dictoffset__ != 0
 
 
 def dump_main(function: object) -> bytes:

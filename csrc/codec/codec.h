@@ -23,6 +23,7 @@ enum pyconc_form {
     PYCONC_FORM_TAGGED = 0,
     PYCONC_FORM_PICKLED = 1, /* a plain pickle stream */
     PYCONC_FORM_BUFFERS = 2, /* a pickle stream and out-of-band buffers */
+    PYCONC_FORM_INSTANCE = 3, /* of a plain class: instance.h */
 };
 
 /* --- tagged.c: no user code runs in any of these ----------------------- */

@@ -260,7 +260,9 @@ engine_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     engine->source.engine = (PyObject *)engine;
     engine->future_type = Py_NewRef(future_type);
     engine->start_collector = Py_NewRef(start_collector);
-    if (create_region(engine) < 0 || attach_parts(engine) < 0) {
+    if (create_region(engine) < 0 || attach_parts(engine) < 0 ||
+        pyconc_classes_init(&engine->classes, state->is_plain,
+                            pyconc_function_class_number, engine) < 0) {
         Py_DECREF(engine);
         return NULL;
     }
@@ -641,6 +643,7 @@ engine_dealloc(PyObject *self)
         Py_CLEAR(engine->functions[i].name);
     }
     Py_CLEAR(engine->function_index);
+    pyconc_classes_fini(&engine->classes);
     PyMem_Free(engine->functions);
     PyMem_Free(engine->tasks);
     PyMem_Free(engine->links);

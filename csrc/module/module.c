@@ -60,6 +60,7 @@ import_all(struct pyconc_state *state)
         {&state->corruption_error, "pyconc.errors", "CorruptionError"},
         {&state->decode_error, "pyconc._wire", "decode_error"},
         {&state->result_error, "pyconc._wire", "result_error"},
+        {&state->is_plain, "pyconc._wire", "is_plain_class"},
         {&state->dump_main, "pyconc._wire", "dump_main"},
         {&state->load_main, "pyconc._wire", "load_main"},
         {&state->report_error, "pyconc._wire", "report_callback_error"},
@@ -187,6 +188,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->logger);
     Py_VISIT(state->decode_error);
     Py_VISIT(state->result_error);
+    Py_VISIT(state->is_plain);
     Py_VISIT(state->dump_main);
     Py_VISIT(state->load_main);
     Py_VISIT(state->report_error);
@@ -218,6 +220,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->logger);
     Py_CLEAR(state->decode_error);
     Py_CLEAR(state->result_error);
+    Py_CLEAR(state->is_plain);
     Py_CLEAR(state->dump_main);
     Py_CLEAR(state->load_main);
     Py_CLEAR(state->report_error);

@@ -127,6 +127,8 @@ worker_dealloc(PyObject *self)
 
     PyObject_GC_UnTrack(self);
     (void)worker_clear(self);
+    pyconc_classes_fini(&worker->classes);
+    Py_CLEAR(worker->class_numbers);
     PyMem_Free(worker->functions);
     PyMem_Free(worker->generations);
     if (worker->heap != NULL) {

@@ -34,6 +34,7 @@ struct pyconc_state {
     /* from pyconc, imported from pyconc._wire at first need */
     PyObject *decode_error; /* bytes -> exception */
     PyObject *result_error; /* (exception, bytes) -> stand-in exception */
+    PyObject *is_plain;     /* class -> bool */
     PyObject *dump_main;    /* function of __main__ -> bytes */
     PyObject *load_main;    /* bytes -> function */
     PyObject *report_error; /* exception of a callback -> reported */

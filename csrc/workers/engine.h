@@ -19,6 +19,7 @@
 #define PYCONC_WORKERS_ENGINE_H
 
 #include "codec/codec.h"
+#include "codec/instance.h"
 #include "future/block.h"
 #include "future/outcome.h"
 #include "workers/layout.h"
@@ -86,6 +87,7 @@ struct pyconc_engine {
     uint32_t forks;             /* conc_forks_count() where it was made */
     uint8_t phase;              /* enum pyconc_engine_phase */
     uint8_t main_travels; /* enum pyconc_main */
+    uint8_t damaged; /* the board's words are not what we wrote */
     uint8_t has_collector;
     uint8_t retiring;          /* the collector ends when nothing is pending */
     PyObject *broken;          /* owns; raised by every submit, or NULL */
@@ -124,6 +126,8 @@ struct pyconc_engine {
     PyObject *function_index;          /* owns; {callable or bytes: index} */
     PyObject *last_callable;           /* borrowed from its entry; a cache */
     uint32_t last_function;
+
+    struct pyconc_classes classes; /* numbers are function indices */
 
     PyObject *weak_references;
 };
@@ -182,6 +186,9 @@ int pyconc_engine_is_ours(const struct pyconc_engine *engine);
 int pyconc_function_acquire(struct pyconc_engine *engine, PyObject *callable,
                             uint32_t *function);
 void pyconc_function_release(struct pyconc_engine *engine, uint32_t function);
+
+/* For struct pyconc_classes: the index of a class that travels by name. */
+uint32_t pyconc_function_class_number(void *engine, PyTypeObject *type);
 
 /* --- reap.c -------------------------------------------------------------- */
 

@@ -220,3 +220,21 @@ pyconc_function_release(struct pyconc_engine *engine, uint32_t function)
     Py_DECREF(key);
     Py_DECREF(name);
 }
+
+uint32_t
+pyconc_function_class_number(void *context, PyTypeObject *type)
+{
+    struct pyconc_engine *engine = context;
+    uint32_t function;
+    int in_main = 0;
+
+    if (engine->reference_count >= REFERENCES_MAX ||
+        !pyconc_is_by_reference((PyObject *)type, &in_main) ||
+        (in_main && engine->main_travels == PYCONC_MAIN_MISSING) ||
+        pyconc_function_acquire(engine, (PyObject *)type, &function) != 0) {
+        PyErr_Clear();
+        return PYCONC_CLASS_NONE;
+    }
+    pyconc_function_release(engine, function);
+    return function;
+}

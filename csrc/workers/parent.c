@@ -65,6 +65,32 @@ put_in_block(struct pyconc_engine *engine, struct pyconc_message *message,
     return 0;
 }
 
+/* 0; 1: it has no such form; -1: an exception. */
+static int
+encode_instance(struct pyconc_engine *engine, PyObject *payload,
+                uint32_t number, struct pyconc_message *message,
+                struct pyconc_task *task)
+{
+    uint8_t *data;
+
+    message->flags = PYCONC_FORM_INSTANCE;
+    size_t size = pyconc_instance_encode(payload, number, message->payload,
+                                         sizeof(message->payload));
+    if (size > 0) {
+        message->length = (uint16_t)size;
+        return 0;
+    }
+    size = pyconc_instance_size(payload);
+    if (size == 0) {
+        return 1;
+    }
+    if (put_in_block(engine, message, task, size, &data) < 0) {
+        return -1;
+    }
+    (void)pyconc_instance_encode(payload, number, data, size);
+    return 0;
+}
+
 /* Pickle the payload into `message`. */
 static int
 encode_pickled(struct pyconc_engine *engine, PyObject *payload,
@@ -106,6 +132,13 @@ encode(struct pyconc_engine *engine, PyObject *payload,
     const uint8_t *stored;
     uint64_t stored_bytes;
 
+    uint32_t number = pyconc_class_number(&engine->classes, payload);
+    if (number != PYCONC_CLASS_NONE) {
+        int status = encode_instance(engine, payload, number, message, task);
+        if (status <= 0) {
+            return status;
+        }
+    }
     message->flags = PYCONC_FORM_TAGGED;
     size_t size = pyconc_tagged_encode(payload, message->payload,
                                        sizeof(message->payload));
@@ -161,9 +194,13 @@ place(struct pyconc_engine *engine, const struct pyconc_message *message,
     cell->length = message->length;
     memcpy(cell->payload, message->payload, message->length);
     engine->tasks[index] = *task;
-    if (conc_board_publish(&engine->board, index) != CONC_OK) {
+    int status = conc_board_publish(&engine->board, index);
+    if (CONC_UNLIKELY(status != CONC_OK)) {
         engine->tasks[index].owner = NULL;
         conc_board_abandon(&engine->board, index);
+        if (status == CONC_CORRUPT) {
+            engine->damaged = 1; /* the next drain breaks the pool */
+        }
         return -1;
     }
     if (task->outcome != NULL) {
@@ -351,10 +388,28 @@ corrupt_answer(struct pyconc_engine *engine, uint8_t *kind)
     return error_answer(kind);
 }
 
+static PyObject *
+decode_instance(struct pyconc_engine *engine, const uint8_t *data,
+                size_t length, uint8_t *kind)
+{
+    uint32_t number = pyconc_instance_number(data, length);
+    PyObject *type = number < PYCONC_FUNCTIONS_MAX
+                         ? engine->functions[number].key
+                         : NULL;
+
+    if (type == NULL || !PyType_Check(type)) {
+        return corrupt_answer(engine, kind);
+    }
+    *kind = PYCONC_VALUE_RESULT;
+    PyObject *value =
+        pyconc_instance_decode((PyTypeObject *)type, data, length);
+    return value != NULL ? value : error_answer(kind);
+}
+
 /* The answer lies in a block of the worker's heap. */
 static PyObject *
 take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
-           uint64_t size_bytes, uint8_t *kind)
+           uint64_t size_bytes, uint8_t *kind, uint8_t form)
 {
     conc_off start = pyconc_heap_start(&engine->layout, 1 + slot);
     uint64_t length = engine->layout.heap_bytes;
@@ -365,6 +420,11 @@ take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
         return corrupt_answer(engine, kind);
     }
     const uint8_t *data = engine->region.base + offset;
+    if (form == PYCONC_FORM_INSTANCE &&
+        (size_bytes > PYCONC_INSTANCE_BYTES_MAX ||
+         *kind != PYCONC_VALUE_RAW_RESULT)) {
+        return corrupt_answer(engine, kind);
+    }
     if (size_bytes >= COPY_OUT_BYTES && *kind == PYCONC_VALUE_RAW_RESULT) {
         struct pyconc_block *block =
             pyconc_block_new(engine->state, data, size_bytes);
@@ -386,6 +446,13 @@ take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
                                                     (Py_ssize_t)size_bytes);
         conc_heap_return(&engine->region, &engine->heaps_shared[1 + slot],
                          offset);
+        if (bytes != NULL && form == PYCONC_FORM_INSTANCE) {
+            PyObject *value = decode_instance(
+                engine, (const uint8_t *)PyBytes_AS_STRING(bytes),
+                (size_t)size_bytes, kind);
+            Py_DECREF(bytes);
+            return value;
+        }
         if (bytes != NULL) {
             return bytes;
         }
@@ -425,9 +492,12 @@ pyconc_engine_take_answer(struct pyconc_engine *engine, uint32_t index,
         }
         memcpy(&reference, payload, sizeof(reference));
         return take_block(engine, slot, reference.offset, reference.size_bytes,
-                          kind);
+                          kind, *form);
     }
     PyObject *value;
+    if (*form == PYCONC_FORM_INSTANCE && operation == PYCONC_RESULT) {
+        return decode_instance(engine, payload, length, kind);
+    }
     if (*form == PYCONC_FORM_TAGGED && operation == PYCONC_RESULT) {
         value = pyconc_tagged_decode(payload, length);
         *kind = PYCONC_VALUE_RESULT;
@@ -470,6 +540,15 @@ pyconc_engine_complete(struct pyconc_engine *engine, uint32_t cell,
     Py_XDECREF(task.owner);
 }
 
+static void
+break_damaged(struct pyconc_engine *engine, int status)
+{
+    pyconc_raise_status(engine->state, status, "running a pool", NULL);
+    PyObject *error = pyconc_error_take();
+    pyconc_engine_break(engine, error);
+    Py_DECREF(error);
+}
+
 void
 pyconc_engine_drain(struct pyconc_engine *engine)
 {
@@ -508,6 +587,9 @@ pyconc_engine_drain(struct pyconc_engine *engine)
         if (engine->parked_first != NULL) {
             place_parked(engine);
         }
+    }
+    if (CONC_UNLIKELY(engine->damaged) && engine->broken == NULL) {
+        break_damaged(engine, CONC_CORRUPT);
     }
     if (completed) {
         pyconc_engine_settle(engine);

@@ -24,6 +24,19 @@
 /* The heap keeps this much for the next tasks when the worker falls idle. */
 #define KEEP_BYTES (64ull << 20)
 
+/* For struct pyconc_classes: a class has the number under which the parent
+ * sent it. */
+static uint32_t
+class_number(void *context, PyTypeObject *type)
+{
+    struct pyconc_worker *worker = context;
+    PyObject *number = PyDict_GetItemWithError(worker->class_numbers,
+                                               (PyObject *)type);
+
+    return number == NULL ? PYCONC_CLASS_NONE
+                          : (uint32_t)PyLong_AsUnsignedLong(number);
+}
+
 int
 pyconc_worker_attach(struct pyconc_worker *worker, int fd)
 {
@@ -72,12 +85,14 @@ pyconc_worker_attach(struct pyconc_worker *worker, int fd)
         PyMem_Calloc(PYCONC_FUNCTIONS_MAX, sizeof(*worker->functions));
     worker->generations =
         PyMem_Calloc(PYCONC_FUNCTIONS_MAX, sizeof(*worker->generations));
+    worker->class_numbers = PyDict_New();
     if (worker->heap == NULL || worker->functions == NULL ||
-        worker->generations == NULL) {
+        worker->generations == NULL || worker->class_numbers == NULL) {
         PyErr_NoMemory();
         return -1;
     }
-    return 0;
+    return pyconc_classes_init(&worker->classes, worker->state->is_plain,
+                               class_number, worker);
 }
 
 /* --- decoding ------------------------------------------------------------ */
@@ -95,54 +110,17 @@ decode_at(struct pyconc_worker *worker, uint64_t offset, uint64_t size_bytes,
     return pyconc_decode(worker->state->codec, form, data, size_bytes);
 }
 
-static PyObject *
-decode_payload(struct pyconc_worker *worker, const struct conc_cell *cell)
+static int
+note_class(struct pyconc_worker *worker, PyObject *type, uint32_t index)
 {
-    uint8_t payload[CONC_CELL_PAYLOAD_BYTES];
-    uint8_t flags = cell->flags;
-    uint16_t length = cell->length;
-    enum pyconc_form form = (enum pyconc_form)(flags & PYCONC_FLAG_FORM);
+    PyObject *number = PyLong_FromUnsignedLong(index);
+    int status = number == NULL
+                     ? -1
+                     : PyDict_SetItem(worker->class_numbers, type, number);
 
-    if (length > sizeof(payload)) {
-        return pyconc_raise_status(worker->state, CONC_CORRUPT,
-                                   "reading a task", NULL);
-    }
-    memcpy(payload, cell->payload, length);
-    if (!(flags & PYCONC_FLAG_BLOCK)) {
-        return pyconc_decode(worker->state->codec, form, payload, length);
-    }
-    struct pyconc_block_ref reference;
-    if (length != sizeof(reference)) {
-        return pyconc_raise_status(worker->state, CONC_CORRUPT,
-                                   "reading a task", NULL);
-    }
-    memcpy(&reference, payload, sizeof(reference));
-    return decode_at(worker, reference.offset, reference.size_bytes, form);
-}
-
-/* For an error message: the bytes of a payload that could not be decoded, or
- * None. */
-static PyObject *
-encoded_payload(struct pyconc_worker *worker, const struct conc_cell *cell)
-{
-    const uint8_t *data = cell->payload;
-    uint64_t size_bytes = cell->length;
-
-    if (cell->flags & PYCONC_FLAG_BLOCK) {
-        struct pyconc_block_ref reference;
-        memcpy(&reference, cell->payload, sizeof(reference));
-        size_bytes = reference.size_bytes;
-        data = conc_region_at(&worker->region, reference.offset, size_bytes);
-    }
-    if (data != NULL && size_bytes <= DESCRIBE_BYTES) {
-        PyObject *bytes = PyBytes_FromStringAndSize((const char *)data,
-                                                    (Py_ssize_t)size_bytes);
-        if (bytes != NULL) {
-            return bytes;
-        }
-        PyErr_Clear();
-    }
-    Py_RETURN_NONE;
+    Py_XDECREF(number);
+    pyconc_class_forget(&worker->classes, (PyTypeObject *)type);
+    return status;
 }
 
 /* The function of a task: new reference. */
@@ -171,8 +149,98 @@ decode_function(struct pyconc_worker *worker, uint32_t index)
     if (function != NULL && travel != PYCONC_BY_VALUE) {
         Py_XSETREF(worker->functions[index], Py_NewRef(function));
         worker->generations[index] = generation;
+        if (PyType_Check(function) &&
+            note_class(worker, function, index) < 0) {
+            Py_CLEAR(function);
+        }
     }
     return function;
+}
+
+static PyObject *
+decode_instance(struct pyconc_worker *worker, const uint8_t *data,
+                size_t length)
+{
+    uint32_t number = pyconc_instance_number(data, length);
+    PyObject *type = decode_function(worker, number);
+    PyObject *object = NULL;
+
+    if (type == NULL) {
+        return NULL;
+    }
+    if (!PyType_Check(type)) {
+        pyconc_raise_status(worker->state, CONC_CORRUPT, "reading a task",
+                            NULL);
+    }
+    else {
+        object = pyconc_instance_decode((PyTypeObject *)type, data, length);
+    }
+    Py_DECREF(type);
+    return object;
+}
+
+static PyObject *
+decode_payload(struct pyconc_worker *worker, const struct conc_cell *cell)
+{
+    uint8_t payload[CONC_CELL_PAYLOAD_BYTES];
+    uint8_t flags = cell->flags;
+    uint16_t length = cell->length;
+    enum pyconc_form form = (enum pyconc_form)(flags & PYCONC_FLAG_FORM);
+
+    if (length > sizeof(payload)) {
+        return pyconc_raise_status(worker->state, CONC_CORRUPT,
+                                   "reading a task", NULL);
+    }
+    memcpy(payload, cell->payload, length);
+    if (!(flags & PYCONC_FLAG_BLOCK)) {
+        return form == PYCONC_FORM_INSTANCE
+                   ? decode_instance(worker, payload, length)
+                   : pyconc_decode(worker->state->codec, form, payload,
+                                   length);
+    }
+    struct pyconc_block_ref reference;
+    if (length != sizeof(reference)) {
+        return pyconc_raise_status(worker->state, CONC_CORRUPT,
+                                   "reading a task", NULL);
+    }
+    memcpy(&reference, payload, sizeof(reference));
+    if (form == PYCONC_FORM_INSTANCE) {
+        uint8_t copy[PYCONC_INSTANCE_BYTES_MAX];
+        const uint8_t *data = conc_region_at(
+            &worker->region, reference.offset, reference.size_bytes);
+        if (data == NULL || reference.size_bytes > sizeof(copy)) {
+            return pyconc_raise_status(worker->state, CONC_CORRUPT,
+                                       "reading a task", NULL);
+        }
+        memcpy(copy, data, reference.size_bytes);
+        return decode_instance(worker, copy, (size_t)reference.size_bytes);
+    }
+    return decode_at(worker, reference.offset, reference.size_bytes, form);
+}
+
+/* For an error message: the bytes of a payload that could not be decoded, or
+ * None. */
+static PyObject *
+encoded_payload(struct pyconc_worker *worker, const struct conc_cell *cell)
+{
+    const uint8_t *data = cell->payload;
+    uint64_t size_bytes = cell->length;
+
+    if (cell->flags & PYCONC_FLAG_BLOCK) {
+        struct pyconc_block_ref reference;
+        memcpy(&reference, cell->payload, sizeof(reference));
+        size_bytes = reference.size_bytes;
+        data = conc_region_at(&worker->region, reference.offset, size_bytes);
+    }
+    if (data != NULL && size_bytes <= DESCRIBE_BYTES) {
+        PyObject *bytes = PyBytes_FromStringAndSize((const char *)data,
+                                                    (Py_ssize_t)size_bytes);
+        if (bytes != NULL) {
+            return bytes;
+        }
+        PyErr_Clear();
+    }
+    Py_RETURN_NONE;
 }
 
 /* --- calling ------------------------------------------------------------- */
@@ -358,6 +426,31 @@ answer_error(struct pyconc_worker *worker, struct conc_cell *cell)
     Py_XDECREF(bytes);
 }
 
+/* 0; 1: it has no such form; -1: an exception. */
+static int
+answer_instance(struct pyconc_worker *worker, struct conc_cell *cell,
+                PyObject *result, uint32_t number)
+{
+    uint8_t *data;
+
+    cell->flags = PYCONC_FORM_INSTANCE;
+    size_t size = pyconc_instance_encode(result, number, cell->payload,
+                                         sizeof(cell->payload));
+    if (size > 0) {
+        cell->length = (uint16_t)size;
+        return 0;
+    }
+    size = pyconc_instance_size(result);
+    if (size == 0) {
+        return 1;
+    }
+    if (answer_in_block(worker, cell, size, &data) < 0) {
+        return -1;
+    }
+    (void)pyconc_instance_encode(result, number, data, size);
+    return 0;
+}
+
 static int
 answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
               PyObject *result)
@@ -365,6 +458,13 @@ answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
     uint8_t *data = cell->payload;
 
     cell->operation = PYCONC_RESULT;
+    uint32_t number = pyconc_class_number(&worker->classes, result);
+    if (number != PYCONC_CLASS_NONE) {
+        int status = answer_instance(worker, cell, result, number);
+        if (status <= 0) {
+            return status;
+        }
+    }
     cell->flags = PYCONC_FORM_TAGGED;
     size_t size =
         pyconc_tagged_encode(result, cell->payload, sizeof(cell->payload));

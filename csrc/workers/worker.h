@@ -8,6 +8,7 @@
 #define PYCONC_WORKERS_WORKER_H
 
 #include "codec/codec.h"
+#include "codec/instance.h"
 #include "py/state.h"
 #include "workers/layout.h"
 
@@ -32,6 +33,9 @@ struct pyconc_worker {
     struct conc_board board;
     struct conc_idlers idlers;
     struct conc_heap *heap; /* owns */
+
+    struct pyconc_classes classes; /* numbers that the parent used */
+    PyObject *class_numbers; /* owns; {class: number} */
 
     PyObject **functions;  /* owns; decoded references by index */
     uint32_t *generations; /* owns; of each of them */

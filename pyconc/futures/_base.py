@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import concurrent.futures._base
 import time
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from concurrent.futures import (
@@ -139,3 +140,8 @@ async def as_completed_async(
                 f"{total - count} (of {total}) futures unfinished"
             ) from None
         yield future
+
+
+def __getattr__(name: str) -> Any:
+    """Find the names of states and the like in the standard library."""
+    return getattr(concurrent.futures._base, name)

@@ -10,6 +10,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -409,12 +410,20 @@ _exiting = False
 
 
 def _at_exit() -> None:
-    """Wait for the work of all executors, as documented, before exit."""
+    """Wait for the work of all executors, as documented, before exit.
+
+    After Ctrl-C nobody wants that work any more.
+    """
     global _exiting
     _exiting = True
+    interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
     for executor in list(_live):
         group = executor._group
-        if group is not None:
+        if group is None:
+            continue
+        if interrupted:
+            group.terminate()
+        else:
             group.close()
             group.join()
 

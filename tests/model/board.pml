@@ -2,7 +2,7 @@
  * workers that may be killed before any of their steps, and the watcher that
  * learns of it.  docs/internals/task-board.md has the argument in words.
  *
- *   spin -a board.pml && gcc -O2 -DSAFETY -DNOREDUCE -o pan pan.c && ./pan
+ *   spin -a board.pml && gcc -O2 -DSAFETY -DNOREDUCE -o pan pan.c && ./pan -E
  *
  * Each step of a process is one access to shared memory; what only the parent
  * knows changes along with it.  Memory is sequentially consistent here; the
@@ -24,7 +24,7 @@
  *   PARENT_LOOKS_ONCE      the same for the parent and the completion stack
  *   CANCEL_BY_STORE        cancel as look and store, not compare-and-swap
  *   CLAIM_BY_STORE         the same for the claim
- *   PARENT_OVERTAKES       the parent, making room, does not stop at the tail */
+ *   PARENT_OVERTAKES       the parent makes room beyond the tail */
 
 #ifndef WORKERS
 #define WORKERS 2
@@ -40,7 +40,6 @@
 #endif
 #define ENTRIES (2 * CELLS)
 #define NOBODY 255
-#define NONE 255
 
 #define FREE 0
 #define QUEUED 1

@@ -15,14 +15,16 @@
  * Each of these takes one protection out, and the claim must fail:
  *   NO_SENTINEL            nobody watches
  *   LOOK_ONCE              no look at the queue after the announcement
- *   RESIGN_AND_SLEEP       the sentinel does not look again once its name is out
- *   CHAIN_WHILE_SPINNING   a spinner that claimed cares before it stops spinning
+ *   RESIGN_AND_SLEEP       no look after the sentinel took its name out
+ *   CHAIN_WHILE_SPINNING   who claims cares before it stops spinning
  *   NAME_UNCHECKED         nobody checks that the named one still sleeps
  *   NAME_KEPT              who wakes up does not take its names out
  *   NO_CHAIN               who claims with more queued does not care
  *   NO_PASS_ON             who leaves does not pass on
  *   NO_WAKE_AFTER_DEATH    who learns of a death wakes nobody
- *   NAMES_SURVIVE          ... wakes all, but believes the names */
+ *
+ * Smaller searches: BLOCKING, every task blocks for ever; ALL_ASLEEP, nothing
+ * is published before all have fallen asleep. */
 
 #ifndef WORKERS
 #define WORKERS 3
@@ -411,10 +413,8 @@ active proctype watcher()
     take_name_out(rousing, who);
     take_name_out(sentinel, who);
 #ifndef NO_WAKE_AFTER_DEATH
-#ifndef NAMES_SURVIVE
     rousing = 0;
     sentinel = 0;
-#endif
     who = 0;
     do
     :: who < WORKERS ->
