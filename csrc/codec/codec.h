@@ -21,8 +21,8 @@
 
 enum pyconc_form {
     PYCONC_FORM_TAGGED = 0,
-    PYCONC_FORM_PICKLED = 1, /* a plain pickle stream */
-    PYCONC_FORM_BUFFERS = 2, /* a pickle stream and out-of-band buffers */
+    PYCONC_FORM_PICKLED = 1,  /* a plain pickle stream */
+    PYCONC_FORM_BUFFERS = 2,  /* a pickle stream and out-of-band buffers */
     PYCONC_FORM_INSTANCE = 3, /* of a plain class: instance.h */
 };
 

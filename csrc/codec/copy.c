@@ -35,7 +35,8 @@ pyconc_copy(void *destination, const void *source, size_t size_bytes)
         memcpy(destination, source, size_bytes);
         return;
     }
-    Py_BEGIN_ALLOW_THREADS memcpy(destination, source, size_bytes);
+    Py_BEGIN_ALLOW_THREADS
+    memcpy(destination, source, size_bytes);
     Py_END_ALLOW_THREADS
 }
 

@@ -28,9 +28,8 @@ pyconc_classes_init(struct pyconc_classes *classes, PyObject *is_plain,
     classes->is_plain = Py_NewRef(is_plain);
     classes->known = PyDict_New();
     classes->copyreg_table = attribute("copyreg", NULL, "dispatch_table");
-    classes->forking_table =
-        attribute("multiprocessing.reduction", "ForkingPickler",
-                  "_extra_reducers");
+    classes->forking_table = attribute("multiprocessing.reduction",
+                                       "ForkingPickler", "_extra_reducers");
     if (classes->known == NULL || classes->copyreg_table == NULL ||
         classes->forking_table == NULL) {
         return -1;

@@ -21,8 +21,8 @@
 
 /* What one process knows of the classes of one pool. */
 struct pyconc_classes {
-    PyObject *known; /* owns; {class: version << 32 | number}, number
-                      * PYCONC_CLASS_NONE: not plain, or not of this pool */
+    PyObject *known;         /* owns; {class: version << 32 | number}, number
+                              * PYCONC_CLASS_NONE: not plain, or not of this pool */
     PyObject *is_plain;      /* owns; callable: class -> bool */
     PyObject *copyreg_table; /* owns; both are looked at live */
     PyObject *forking_table; /* owns */
@@ -43,8 +43,7 @@ int pyconc_classes_init(struct pyconc_classes *classes, PyObject *is_plain,
 void pyconc_classes_fini(struct pyconc_classes *classes);
 
 /* The number of the object's class, PYCONC_CLASS_NONE if it is not plain. */
-uint32_t pyconc_class_number(struct pyconc_classes *classes,
-                             PyObject *object);
+uint32_t pyconc_class_number(struct pyconc_classes *classes, PyObject *object);
 
 /* Ask about this class anew. */
 void pyconc_class_forget(struct pyconc_classes *classes, PyTypeObject *type);

@@ -613,9 +613,9 @@ add_note(PyObject *error, const char *prefix)
 {
     PyObject *reason = pyconc_error_take();
     PyObject *note = PyUnicode_FromFormat("%s: %S", prefix, reason);
-    PyObject *result =
-        note == NULL ? NULL
-                     : PyObject_CallMethod(error, "add_note", "O", note);
+    PyObject *result = note == NULL
+                           ? NULL
+                           : PyObject_CallMethod(error, "add_note", "O", note);
 
     if (result == NULL) {
         PyErr_Clear(); /* the note is a courtesy */

@@ -320,8 +320,8 @@ parse_one(PyObject *const *arguments, Py_ssize_t count, PyObject *names,
     if (named == 1 && PyUnicode_CompareWithASCIIString(
                           PyTuple_GET_ITEM(names, 0), name) != 0) {
         PyErr_Format(PyExc_TypeError,
-                     "%s() got an unexpected keyword argument '%U'",
-                     function, PyTuple_GET_ITEM(names, 0));
+                     "%s() got an unexpected keyword argument '%U'", function,
+                     PyTuple_GET_ITEM(names, 0));
         return -1;
     }
     if (count + named == 1) {
@@ -502,13 +502,13 @@ future_set_running_or_notify_cancel(PyObject *self,
 }
 
 static PyObject *
-future_set_result(PyObject *self, PyObject *const *arguments,
-                  Py_ssize_t count, PyObject *names)
+future_set_result(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
+                  PyObject *names)
 {
     PyObject *value;
 
-    if (require_one(arguments, count, names, "set_result", "result",
-                    &value) < 0) {
+    if (require_one(arguments, count, names, "set_result", "result", &value) <
+        0) {
         return NULL;
     }
     return set_outcome(AS_FUTURE(self), value, PYCONC_VALUE_RESULT);
@@ -784,7 +784,8 @@ static PyMethodDef future_methods[] = {
     {"done", future_done, METH_NOARGS,
      PyDoc_STR("done($self, /)\n--\n\n"
                "Return True if it was cancelled or has finished.")},
-    {"add_done_callback", (PyCFunction)(void (*)(void))future_add_done_callback,
+    {"add_done_callback",
+     (PyCFunction)(void (*)(void))future_add_done_callback,
      METH_FASTCALL | METH_KEYWORDS, callback_doc},
     {"result", (PyCFunction)(void (*)(void))future_result,
      METH_FASTCALL | METH_KEYWORDS, result_doc},

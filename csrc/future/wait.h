@@ -44,6 +44,8 @@ struct pyconc_source_ops {
     /* Whether a worker has claimed the task. */
     int (*running)(struct pyconc_source *source,
                    struct pyconc_outcome *outcome);
+    /* Whether a waiting thread may spin for longer than a wake takes. */
+    int (*may_linger)(struct pyconc_source *source);
     /* See to it that a collector thread drains without anybody waiting.
      * 0, or -1 with an exception. */
     int (*need_collector)(struct pyconc_source *source);
@@ -51,7 +53,8 @@ struct pyconc_source_ops {
 
 struct pyconc_source {
     const struct pyconc_source_ops *ops;
-    PyObject *engine;                /* borrowed: the object around this */
+    PyObject *engine; /* borrowed: the object around this */
+    int lingers;      /* waits here are short: spin on rather than sleep */
     struct pyconc_waiter *leader;    /* sleeps on the eventcount, or NULL */
     struct pyconc_waiter *followers; /* ring of the others, or NULL */
     struct pyconc_waiter *collector; /* the collector thread's waiter, the

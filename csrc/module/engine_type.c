@@ -127,6 +127,12 @@ source_running(struct pyconc_source *source, struct pyconc_outcome *outcome)
 }
 
 static int
+source_may_linger(struct pyconc_source *source)
+{
+    return conc_idlers_cpu_is_free(&engine_of(source)->idlers);
+}
+
+static int
 source_need_collector(struct pyconc_source *source)
 {
     return pyconc_engine_need_collector(engine_of(source));
@@ -141,6 +147,7 @@ static const struct pyconc_source_ops source_ops = {
     .rouse = source_rouse,
     .cancel = source_cancel,
     .running = source_running,
+    .may_linger = source_may_linger,
     .need_collector = source_need_collector,
 };
 
@@ -221,7 +228,8 @@ static PyObject *
 engine_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     static const char *const names[] = {"worker_count", "future_type",
-                                        "start_collector", "main_travels", NULL};
+                                        "start_collector", "main_travels",
+                                        NULL};
     unsigned int worker_count;
     PyObject *future_type, *start_collector;
     int main_travels = PYCONC_MAIN_SHARED;

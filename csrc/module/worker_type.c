@@ -16,8 +16,8 @@ static PyObject *
 worker_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     static const char *const names[] = {
-        "engine",       "fd",         "geometry",    "slot",
-        "encode_error", "unsendable", "undecodable", "by_value", NULL};
+        "engine",     "fd",          "geometry", "slot", "encode_error",
+        "unsendable", "undecodable", "by_value", NULL};
     PyObject *engine, *encode_error, *unsendable, *undecodable;
     unsigned long long region_bytes;
     unsigned int cell_count, worker_count, slot;
@@ -41,8 +41,8 @@ worker_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     }
     worker->state = state;
     worker->slot = slot;
-    worker->by_value = by_value ? PYCONC_BY_VALUE_NEEDED
-                                : PYCONC_BY_VALUE_NEVER;
+    worker->by_value =
+        by_value ? PYCONC_BY_VALUE_NEEDED : PYCONC_BY_VALUE_NEVER;
     worker->forks = conc_forks_count();
     worker->geometry = (struct pyconc_geometry){
         .region_bytes = region_bytes,

@@ -431,6 +431,12 @@ conc_heap_trim(struct conc_heap *heap, uint64_t keep_bytes)
 }
 
 uint64_t
+conc_heap_idle_bytes(const struct conc_heap *heap)
+{
+    return heap->extents.committed_bytes - heap->live_bytes;
+}
+
+uint64_t
 conc_heap_live_bytes(const struct conc_heap *heap)
 {
     return heap->live_bytes;

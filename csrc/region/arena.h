@@ -71,6 +71,10 @@ void conc_heap_return(const struct conc_region *region,
  * back to the system.  CONC_OK, CONC_CORRUPT. */
 int conc_heap_trim(struct conc_heap *heap, uint64_t keep_bytes);
 
+/* Committed bytes that no live block uses: what a trim could give back, as
+ * far as whole pages go. */
+uint64_t conc_heap_idle_bytes(const struct conc_heap *heap);
+
 /* Bytes in live blocks, for tests and statistics. */
 uint64_t conc_heap_live_bytes(const struct conc_heap *heap);
 

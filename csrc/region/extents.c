@@ -140,6 +140,7 @@ spans_commit(struct conc_extents *extents, uint32_t page, uint32_t pages,
         }
         conc_region_populate(extents->region, offset, length);
         memset(extents->committed + span, 1, run);
+        extents->committed_bytes += run * CONC_SPAN_BYTES;
         span += run;
     }
     return CONC_OK;
@@ -171,6 +172,7 @@ spans_release(struct conc_extents *extents, uint32_t span, uint32_t end,
             length = extents->length - offset;
         }
         memset(extents->committed + span, 0, run);
+        extents->committed_bytes -= run * CONC_SPAN_BYTES;
         conc_region_release(extents->region, extents->start + offset, length);
         span += run;
     }

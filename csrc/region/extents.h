@@ -33,8 +33,9 @@ struct conc_extents {
     const struct conc_region *region; /* borrowed */
     conc_off start;
     uint64_t length;
-    uint32_t limit; /* pages of the range */
-    uint32_t top;   /* first page above all extents; never after a free one */
+    uint64_t committed_bytes; /* of all committed spans */
+    uint32_t limit;           /* pages of the range */
+    uint32_t top; /* first page above all extents; never after a free one */
     uint32_t pages_room;
     uint32_t spans_room;
     struct conc_extent_page *pages;    /* owns; valid below top */

@@ -86,8 +86,8 @@ struct pyconc_engine {
                                  * keeps alive */
     uint32_t forks;             /* conc_forks_count() where it was made */
     uint8_t phase;              /* enum pyconc_engine_phase */
-    uint8_t main_travels; /* enum pyconc_main */
-    uint8_t damaged; /* the board's words are not what we wrote */
+    uint8_t main_travels;       /* enum pyconc_main */
+    uint8_t damaged;            /* the board's words are not what we wrote */
     uint8_t has_collector;
     uint8_t retiring;          /* the collector ends when nothing is pending */
     PyObject *broken;          /* owns; raised by every submit, or NULL */

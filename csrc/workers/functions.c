@@ -135,9 +135,8 @@ pickle_callable(struct pyconc_engine *engine, PyObject *callable,
         return PyObject_CallOneArg(engine->state->dump_main, callable);
     }
     if (pyconc_pickle(engine->state->codec, callable,
-                      travel == PYCONC_BY_VALUE
-                          ? PYCONC_BY_VALUE_NEEDED
-                          : PYCONC_BY_VALUE_NEVER,
+                      travel == PYCONC_BY_VALUE ? PYCONC_BY_VALUE_NEEDED
+                                                : PYCONC_BY_VALUE_NEVER,
                       &pickled) < 0) {
         return NULL;
     }

@@ -285,7 +285,7 @@ imap_feed(PyObject *self, PyObject *Py_UNUSED(ignored))
 
     while (feed(imap, FEED_BURST)) {
         Py_BEGIN_ALLOW_THREADS /* lets go of the GIL if somebody wants it */
-            Py_END_ALLOW_THREADS
+        Py_END_ALLOW_THREADS
     }
     Py_RETURN_NONE;
 }

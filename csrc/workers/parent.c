@@ -15,6 +15,10 @@
  * stay until somebody asks for them. */
 #define COPY_OUT_BYTES (64 * 1024)
 
+/* With nothing pending the parent's heap keeps this much for the next
+ * arguments. */
+#define KEEP_BYTES (256ull << 20)
+
 int
 pyconc_engine_is_ours(const struct pyconc_engine *engine)
 {
@@ -102,8 +106,7 @@ encode_pickled(struct pyconc_engine *engine, PyObject *payload,
     uint8_t *data = message->payload;
     int status = 0;
 
-    if (pyconc_pickle(engine->state->codec, payload, by_value, &pickled) <
-        0) {
+    if (pyconc_pickle(engine->state->codec, payload, by_value, &pickled) < 0) {
         return -1;
     }
     message->flags = (uint8_t)pickled.form;
@@ -111,8 +114,8 @@ encode_pickled(struct pyconc_engine *engine, PyObject *payload,
         message->length = (uint16_t)pickled.size_bytes;
     }
     else {
-        status = put_in_block(engine, message, task, pickled.size_bytes,
-                              &data);
+        status =
+            put_in_block(engine, message, task, pickled.size_bytes, &data);
     }
     if (status == 0) {
         pyconc_pickled_write(&pickled, data);
@@ -157,8 +160,8 @@ encode(struct pyconc_engine *engine, PyObject *payload,
         (void)written;
         return 0;
     }
-    if (encode_pickled(engine, payload, message, task,
-                       PYCONC_BY_VALUE_NEEDED, &stored, &stored_bytes) < 0) {
+    if (encode_pickled(engine, payload, message, task, PYCONC_BY_VALUE_NEEDED,
+                       &stored, &stored_bytes) < 0) {
         return -1;
     }
     if (engine->main_travels != PYCONC_MAIN_MISSING ||
@@ -393,9 +396,8 @@ decode_instance(struct pyconc_engine *engine, const uint8_t *data,
                 size_t length, uint8_t *kind)
 {
     uint32_t number = pyconc_instance_number(data, length);
-    PyObject *type = number < PYCONC_FUNCTIONS_MAX
-                         ? engine->functions[number].key
-                         : NULL;
+    PyObject *type =
+        number < PYCONC_FUNCTIONS_MAX ? engine->functions[number].key : NULL;
 
     if (type == NULL || !PyType_Check(type)) {
         return corrupt_answer(engine, kind);
@@ -608,6 +610,9 @@ pyconc_engine_settle(struct pyconc_engine *engine)
          * set leave at once. */
         conc_store_sc(&engine->control->stop, PYCONC_STOP_WHEN_DONE);
         conc_idlers_wake_all(&engine->idlers);
+    }
+    if (conc_heap_idle_bytes(engine->heap) > KEEP_BYTES) {
+        (void)conc_heap_trim(engine->heap, KEEP_BYTES / 2);
     }
     while (engine->idle_waiters != NULL) {
         struct pyconc_link *link = engine->idle_waiters;

@@ -21,8 +21,8 @@
 /* Bigger payloads are not looked into for an error message. */
 #define DESCRIBE_BYTES (1u << 20)
 
-/* The heap keeps this much for the next tasks when the worker falls idle. */
-#define KEEP_BYTES (64ull << 20)
+/* Memory of results stays warm for this long after the last task. */
+#define TRIM_AFTER_NS 1000000000
 
 /* For struct pyconc_classes: a class has the number under which the parent
  * sent it. */
@@ -30,8 +30,8 @@ static uint32_t
 class_number(void *context, PyTypeObject *type)
 {
     struct pyconc_worker *worker = context;
-    PyObject *number = PyDict_GetItemWithError(worker->class_numbers,
-                                               (PyObject *)type);
+    PyObject *number =
+        PyDict_GetItemWithError(worker->class_numbers, (PyObject *)type);
 
     return number == NULL ? PYCONC_CLASS_NONE
                           : (uint32_t)PyLong_AsUnsignedLong(number);
@@ -206,8 +206,8 @@ decode_payload(struct pyconc_worker *worker, const struct conc_cell *cell)
     memcpy(&reference, payload, sizeof(reference));
     if (form == PYCONC_FORM_INSTANCE) {
         uint8_t copy[PYCONC_INSTANCE_BYTES_MAX];
-        const uint8_t *data = conc_region_at(
-            &worker->region, reference.offset, reference.size_bytes);
+        const uint8_t *data = conc_region_at(&worker->region, reference.offset,
+                                             reference.size_bytes);
         if (data == NULL || reference.size_bytes > sizeof(copy)) {
             return pyconc_raise_status(worker->state, CONC_CORRUPT,
                                        "reading a task", NULL);
@@ -483,8 +483,7 @@ answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
 
     struct pyconc_pickled pickled;
     if (pyconc_pickle(worker->state->codec, result,
-                      (enum pyconc_by_value)worker->by_value,
-                      &pickled) < 0) {
+                      (enum pyconc_by_value)worker->by_value, &pickled) < 0) {
         if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
             return -1;
         }
@@ -557,14 +556,16 @@ spin(struct pyconc_worker *worker)
         conc_cpu_relax();
     }
     int found = 0;
-    Py_BEGIN_ALLOW_THREADS int64_t end_ns = conc_clock_now_ns() + SPIN_NS;
+    Py_BEGIN_ALLOW_THREADS
+    int64_t end_ns = conc_clock_now_ns() + SPIN_NS;
     do {
         for (int i = 0; i < 32 && !found; i++) {
             conc_cpu_relax();
             found = has_news_nogil(worker);
         }
     } while (!found && conc_clock_now_ns() < end_ns);
-    Py_END_ALLOW_THREADS return found;
+    Py_END_ALLOW_THREADS
+    return found;
 }
 
 /* Nothing is queued: wait.  1 if the pool has stopped. */
@@ -587,11 +588,21 @@ idle(struct pyconc_worker *worker, int spinning)
             return 0;
         }
     }
-    (void)conc_heap_trim(worker->heap, KEEP_BYTES);
-    Py_BEGIN_ALLOW_THREADS(void) conc_idlers_sleep(
-        &worker->idlers, worker->slot, &worker->control->stop, CONC_NEVER);
-    Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0)
-    {
+    int status;
+    Py_BEGIN_ALLOW_THREADS
+    status = conc_idlers_sleep(&worker->idlers, worker->slot,
+                               &worker->control->stop,
+                               conc_deadline_after(TRIM_AFTER_NS));
+    Py_END_ALLOW_THREADS
+    if (status == CONC_TIMEOUT) {
+        /* Idle for good: memory goes back, and the sleep has no end. */
+        (void)conc_heap_trim(worker->heap, 0);
+        Py_BEGIN_ALLOW_THREADS(void)
+        conc_idlers_sleep(&worker->idlers, worker->slot,
+                          &worker->control->stop, CONC_NEVER);
+        Py_END_ALLOW_THREADS
+    }
+    if (PyErr_CheckSignals() < 0) {
         PyErr_WriteUnraisable((PyObject *)worker); /* nobody's task */
     }
     return 0;

@@ -20,7 +20,7 @@ struct pyconc_worker {
     PyObject *undecodable;      /* owns; (bytes or None, exception) ->
                                  * exception */
     PyObject *engine; /* owns; under fork: whose mapping is used, or NULL */
-    int by_value; /* results: enum pyconc_by_value */
+    int by_value;     /* results: enum pyconc_by_value */
     uint32_t slot;
     uint32_t forks; /* conc_forks_count() at the start */
 
@@ -35,7 +35,7 @@ struct pyconc_worker {
     struct conc_heap *heap; /* owns */
 
     struct pyconc_classes classes; /* numbers that the parent used */
-    PyObject *class_numbers; /* owns; {class: number} */
+    PyObject *class_numbers;       /* owns; {class: number} */
 
     PyObject **functions;  /* owns; decoded references by index */
     uint32_t *generations; /* owns; of each of them */

@@ -70,6 +70,13 @@ def _result_or_cancel(
         del future
 
 
+class _CallQueue:
+    """The stdlib's call queue, as far as code in the wild asks for it."""
+
+    def join_thread(self) -> None:
+        """There is no feeder thread to wait for."""
+
+
 class ProcessPoolExecutor(
     _core.Submitter, concurrent.futures.ProcessPoolExecutor
 ):
@@ -282,10 +289,11 @@ class ProcessPoolExecutor(
                     count, future = pending.popleft()
                     left = None if end is None else end - time.monotonic()
                     seconds, values = _result_or_cancel(future, left)
+                    del future
                     wanted = int(count * _CHUNK_SECONDS / max(seconds, 1e-9))
                     size = max(1, min(wanted, 2 * size, _CHUNK_MAX))
                     refill()
-                    yield from values
+                    yield from _flatten(iter([values]))
             finally:
                 for _, future in pending:
                     future.cancel()
@@ -361,6 +369,21 @@ class ProcessPoolExecutor(
             return {}
         return {p.pid: p for p in self._group.processes()}
 
+    @property
+    def _broken(self) -> str | bool:
+        """Why the executor is broken, False if it is not."""
+        error = None if self._group is None else self._group.engine.broken
+        return False if error is None else str(error)
+
+    @property
+    def _executor_manager_thread(self) -> threading.Thread | None:
+        """The thread that ends when the last worker has."""
+        return None if self._group is None else self._group._watcher
+
+    @property
+    def _call_queue(self) -> _CallQueue:
+        return _CallQueue()
+
 
 def _chunks(
     arguments: Iterator[tuple[Any, ...]], size: int
@@ -391,11 +414,10 @@ def _results(
                 more = owner._submit_each(fn, arguments, 1)
                 futures.extend(more)
                 del owner
-            future = futures.popleft()
-            if end is None:
-                yield _result_or_cancel(future)
-            else:
-                yield _result_or_cancel(future, end - time.monotonic())
+            # No name for the future: it holds the result while this frame
+            # is suspended.
+            left = None if end is None else end - time.monotonic()
+            yield _result_or_cancel(futures.popleft(), left)
     finally:
         for future in futures:
             future.cancel()
