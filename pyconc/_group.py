@@ -230,15 +230,12 @@ class WorkerGroup:
         try:
             with _without_missing_main():
                 process.start()
-        except OSError as error:
+        except (OSError, EOFError) as error:
             _close_stranded(error)
-            raise
-        except EOFError as error:
-            raise OSError(
-                errno.EPIPE,
-                "the fork server ended while it started a worker, probably "
-                "out of file descriptors",
-            ) from error
+            explained = _explained(error)
+            if explained is error:
+                raise
+            raise explained from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
@@ -531,7 +528,26 @@ class WorkerGroup:
             os.close(self._lifeline_end)
 
 
-def _close_stranded(error: OSError) -> None:
+def _explained(error: OSError | EOFError) -> OSError:
+    """Say which limit kept a process from starting."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EAGAIN:
+        text = (
+            "no process can be started: the limit on processes "
+            "(RLIMIT_NPROC, or pids.max of the cgroup) is reached"
+        )
+    elif number in (None, errno.ECONNREFUSED, errno.EPIPE):
+        number = number or errno.EPIPE
+        text = (
+            "the fork server ended while it started a worker, probably out "
+            "of file descriptors"
+        )
+    else:
+        return error  # type: ignore[return-value]  # it says so itself
+    return OSError(number, text)
+
+
+def _close_stranded(error: OSError | EOFError) -> None:
     """Close the pipes that the stdlib leaves open when a start fails.
 
     popen_fork and forkserver make two pipes before they fork or send; when

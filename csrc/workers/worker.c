@@ -517,6 +517,10 @@ run_task(struct pyconc_worker *worker, uint32_t index)
 {
     struct conc_cell *cell = &worker->board.cells[index];
 
+    /* A signal that came before this task is not its error. */
+    if (PyErr_CheckSignals() < 0) {
+        PyErr_WriteUnraisable((PyObject *)worker);
+    }
     worker->state->in_task = 1;
     PyObject *result = perform(worker, cell);
     /* A child that a task forked may come back from it; the answer is the

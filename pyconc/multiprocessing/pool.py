@@ -164,6 +164,9 @@ class Pool(multiprocessing.pool.Pool):
         """The living workers, as monitoring code reads them."""
         return self._group.processes()
 
+    def _repopulate_pool(self) -> None:
+        """Nothing is left to do: a worker that leaves is replaced at once."""
+
     def _check_running(self) -> None:
         if self._state != RUN:
             raise ValueError("Pool not running")

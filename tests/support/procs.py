@@ -65,4 +65,9 @@ def mappings():
 
 
 def shared_names():
-    return set(os.listdir("/dev/shm"))
+    """Return the names in /dev/shm, but for semaphores of the stdlib.
+
+    Those come and go with whatever else runs on the machine.
+    """
+    names = os.listdir("/dev/shm")
+    return {name for name in names if not name.startswith("sem.mp-")}
