@@ -539,19 +539,6 @@ engine_collect(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-engine_trim(PyObject *self, PyObject *Py_UNUSED(ignored))
-{
-    struct pyconc_engine *engine = PYCONC_ENGINE(self);
-    int status = conc_heap_trim(engine->heap, 0);
-
-    if (status != CONC_OK) {
-        return pyconc_raise_status(engine->state, status, "giving memory back",
-                                   NULL);
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
 get_geometry(PyObject *self, void *Py_UNUSED(closure))
 {
     const struct pyconc_geometry *geometry = &PYCONC_ENGINE(self)->geometry;
@@ -696,8 +683,6 @@ static PyMethodDef engine_methods[] = {
     {"wait_idle", engine_wait_idle, METH_O,
      PyDoc_STR("wait_idle($self, timeout, /)\n--\n\n"
                "Wait until nothing is pending; False after `timeout` s.")},
-    {"trim", engine_trim, METH_NOARGS,
-     PyDoc_STR("trim($self, /)\n--\n\nGive idle memory back.")},
     {NULL, NULL, 0, NULL},
 };
 

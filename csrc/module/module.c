@@ -160,6 +160,7 @@ module_exec(PyObject *module)
         import_all(state) < 0 || add_types(module, state) < 0 ||
         add_debug_build(module) < 0 ||
         PyModule_AddFunctions(module, pyconc_codec_methods) < 0 ||
+        PyModule_AddFunctions(module, pyconc_probe_methods) < 0 ||
         PyModule_AddFunctions(module, pyconc_worker_methods) < 0) {
         return -1;
     }

@@ -7,6 +7,7 @@
 struct pyconc_codec *pyconc_module_codec(PyObject *module);
 
 extern PyMethodDef pyconc_codec_methods[];  /* codec_functions.c */
+extern PyMethodDef pyconc_probe_methods[];  /* probe_functions.c */
 extern PyMethodDef pyconc_worker_methods[]; /* worker_type.c */
 
 extern PyType_Spec pyconc_engine_spec;      /* engine_type.c */
