@@ -7,7 +7,8 @@
 #
 # PYTHON=python3.13 picks the interpreter (the environment is made anew when
 # it changes), CC the compiler, VENV the environment's place.  The build
-# switches are in docs/internals/building.md.
+# switches are in docs/internals/building.md.  JOBS is how many tests run at a
+# time: most of them wait.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,6 +16,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 4
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -51,14 +53,14 @@ run: install
 	$(bin)/python examples/main_job.py
 
 test: install $(VENV)/.test c-test
-	$(bin)/pytest
+	$(bin)/pytest -n $(JOBS)
 
 c-test: | prerequisites
 	$(PYTHON) tests/c/run.py
 
 crash:
 	PYCONC_DEBUG=1 $(MAKE) VENV=build/venv-debug install build/venv-debug/.test
-	build/venv-debug/bin/pytest tests/crash --full-matrix
+	build/venv-debug/bin/pytest -n $(JOBS) tests/crash --full-matrix
 
 lint: install $(VENV)/.dev
 	find csrc tests/c -name '*.[ch]' -print0 | \
@@ -69,7 +71,7 @@ lint: install $(VENV)/.dev
 	cd $(VENV) && bin/stubtest pyconc._core
 
 bench: install $(VENV)/.bench
-	$(bin)/python benchmarks/compare.py $(BENCH)
+	$(bin)/python benchmarks $(BENCH)
 
 install: $(installed)
 

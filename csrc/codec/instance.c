@@ -196,32 +196,33 @@ pyconc_instance_number(const uint8_t *data, size_t length)
     return number;
 }
 
-/* Attribute names are interned, as pickle does: lookups compare pointers. */
-static PyObject *
-with_interned_keys(PyObject *attributes)
+/* As pickle does it: with interned names, so that lookups compare pointers,
+ * and into the dict that the object makes for itself.  (Given another one, an
+ * object of 3.13.0 still looks for its attributes outside of it.) */
+static int
+set_attributes(PyObject *object, PyObject *attributes)
 {
-    PyObject *interned = PyDict_New();
+    PyObject *own = PyObject_GenericGetDict(object, NULL);
     PyObject *key, *value;
     Py_ssize_t position = 0;
+    int status = own == NULL ? -1 : 0;
 
-    while (interned != NULL &&
-           PyDict_Next(attributes, &position, &key, &value)) {
+    while (status == 0 && PyDict_Next(attributes, &position, &key, &value)) {
         Py_INCREF(key);
         if (PyUnicode_CheckExact(key)) {
             PyUnicode_InternInPlace(&key);
         }
-        if (PyDict_SetItem(interned, key, value) < 0) {
-            Py_CLEAR(interned);
-        }
+        status = PyDict_SetItem(own, key, value);
         Py_DECREF(key);
     }
-    return interned;
+    Py_XDECREF(own);
+    return status;
 }
 
 PyObject *
 pyconc_instance_decode(PyTypeObject *type, const uint8_t *data, size_t length)
 {
-    PyObject *object = NULL, *interned = NULL;
+    PyObject *object = NULL;
     PyObject *attributes = pyconc_tagged_decode(data + sizeof(uint32_t),
                                                 length - sizeof(uint32_t));
 
@@ -233,16 +234,11 @@ pyconc_instance_decode(PyTypeObject *type, const uint8_t *data, size_t length)
                         "a message between processes is damaged");
         goto done;
     }
-    interned = with_interned_keys(attributes);
-    if (interned != NULL) {
-        object = type->tp_alloc(type, 0);
-    }
-    if (object != NULL &&
-        PyObject_GenericSetDict(object, interned, NULL) < 0) {
+    object = type->tp_alloc(type, 0);
+    if (object != NULL && set_attributes(object, attributes) < 0) {
         Py_CLEAR(object);
     }
 done:
-    Py_XDECREF(interned);
     Py_DECREF(attributes);
     return object;
 }
