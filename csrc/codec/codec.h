@@ -54,6 +54,9 @@ void pyconc_codec_free(struct pyconc_codec *codec);
 int pyconc_codec_traverse(struct pyconc_codec *codec, visitproc visit,
                           void *arg);
 
+/* Give back the memory that is kept warm for big buffers. */
+void pyconc_codec_trim(struct pyconc_codec *codec);
+
 /* A pickled object on its way: what pyconc_pickle has made and
  * pyconc_pickled_write copies into its place.  Filled by pyconc_pickle,
  * emptied by pyconc_pickled_clear (idempotent). */

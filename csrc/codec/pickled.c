@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "codec/buffer.h"
 #include "codec/copy.h"
 #include "platform/atomics.h"
 #include "platform/compiler.h"
@@ -199,16 +200,18 @@ struct dumper {
 };
 
 struct pyconc_codec {
-    PyTypeObject *sink_type;    /* owns */
-    PyObject *pickler_class;    /* owns; see make_pickler_class */
-    PyObject *extra_reducers;   /* owns; ForkingPickler's dict itself */
-    PyObject *loads;            /* owns; pickle.loads */
-    PyObject *loads_keywords;   /* owns; ("buffers",) */
-    PyObject *pickler_keywords; /* owns; ("protocol", "buffer_callback") */
-    PyObject *protocol;         /* owns; 5 */
-    PyObject *str_memo;         /* owns */
-    PyObject *empty_memo;       /* owns; {}, which a pickler only reads */
-    PyObject *pickling_error;   /* owns */
+    PyTypeObject *sink_type;      /* owns */
+    PyTypeObject *buffer_type;    /* owns */
+    struct pyconc_spares *spares; /* owns */
+    PyObject *pickler_class;      /* owns; see make_pickler_class */
+    PyObject *extra_reducers;     /* owns; ForkingPickler's dict itself */
+    PyObject *loads;              /* owns; pickle.loads */
+    PyObject *loads_keywords;     /* owns; ("buffers",) */
+    PyObject *pickler_keywords;   /* owns; ("protocol", "buffer_callback") */
+    PyObject *protocol;           /* owns; 5 */
+    PyObject *str_memo;           /* owns */
+    PyObject *empty_memo;         /* owns; {}, which a pickler only reads */
+    PyObject *pickling_error;     /* owns */
     /* owns; made when the first object goes by value */
     _Atomic(PyObject *) value_pickler_class;
     _Atomic(struct dumper *) spare[SPARE_PICKLERS]; /* owns */
@@ -308,6 +311,8 @@ pyconc_codec_new(void)
         goto fail;
     }
     codec->sink_type = (PyTypeObject *)PyType_FromSpec(&sink_spec);
+    codec->buffer_type = (PyTypeObject *)PyType_FromSpec(&pyconc_buffer_spec);
+    codec->spares = pyconc_spares_new();
     codec->pickler_class = make_pickler_class(codec->extra_reducers);
     codec->loads = import_from("pickle", "loads");
     codec->pickling_error = import_from("pickle", "PicklingError");
@@ -317,7 +322,8 @@ pyconc_codec_new(void)
     codec->protocol = PyLong_FromLong(5);
     codec->str_memo = PyUnicode_InternFromString("memo");
     codec->empty_memo = PyDict_New();
-    if (codec->sink_type == NULL || codec->pickler_class == NULL ||
+    if (codec->sink_type == NULL || codec->buffer_type == NULL ||
+        codec->spares == NULL || codec->pickler_class == NULL ||
         codec->loads == NULL || codec->pickling_error == NULL ||
         codec->loads_keywords == NULL || codec->pickler_keywords == NULL ||
         codec->protocol == NULL || codec->str_memo == NULL ||
@@ -353,6 +359,10 @@ pyconc_codec_free(struct pyconc_codec *codec)
     }
     Py_XDECREF(conc_exchange_acqrel(&codec->value_pickler_class, NULL));
     Py_XDECREF(codec->sink_type);
+    Py_XDECREF(codec->buffer_type);
+    if (codec->spares != NULL) {
+        pyconc_spares_release(codec->spares);
+    }
     Py_XDECREF(codec->pickler_class);
     Py_XDECREF(codec->extra_reducers);
     Py_XDECREF(codec->loads);
@@ -383,6 +393,7 @@ pyconc_codec_traverse(struct pyconc_codec *codec, visitproc visit, void *arg)
     }
     Py_VISIT(conc_load_rlx(&codec->value_pickler_class));
     Py_VISIT(codec->sink_type);
+    Py_VISIT(codec->buffer_type);
     Py_VISIT(codec->pickler_class);
     Py_VISIT(codec->extra_reducers);
     Py_VISIT(codec->loads);
@@ -808,10 +819,31 @@ copy_out(const uint8_t *data, uint64_t size_bytes)
 }
 
 static PyObject *
-copy_out_buffer(const uint8_t *data, const struct wire_buffer *entry)
+copy_out_big(struct pyconc_codec *codec, const uint8_t *data, size_t size)
+{
+    void *memory;
+    int fresh;
+    PyObject *buffer = pyconc_buffer_new(codec->buffer_type, codec->spares,
+                                         (Py_ssize_t)size, &memory, &fresh);
+
+    if (buffer != NULL && fresh) {
+        pyconc_copy_fresh(memory, data, size);
+    }
+    else if (buffer != NULL) {
+        pyconc_copy(memory, data, size);
+    }
+    return buffer;
+}
+
+static PyObject *
+copy_out_buffer(struct pyconc_codec *codec, const uint8_t *data,
+                const struct wire_buffer *entry)
 {
     if (entry->read_only) {
         return copy_out(data, entry->size_bytes);
+    }
+    if (entry->size_bytes >= PYCONC_BUFFER_LEAST_BYTES) {
+        return copy_out_big(codec, data, (size_t)entry->size_bytes);
     }
     PyObject *buffer =
         PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)entry->size_bytes);
@@ -825,8 +857,8 @@ copy_out_buffer(const uint8_t *data, const struct wire_buffer *entry)
 
 /* The list of buffers; `offset` is where the stream ends. */
 static PyObject *
-read_buffers(const uint8_t *data, uint64_t size_bytes, uint64_t count,
-             uint64_t offset)
+read_buffers(struct pyconc_codec *codec, const uint8_t *data,
+             uint64_t size_bytes, uint64_t count, uint64_t offset)
 {
     PyObject *buffers = PyList_New(0);
     const uint8_t *table = data + sizeof(struct wire_header);
@@ -842,7 +874,7 @@ read_buffers(const uint8_t *data, uint64_t size_bytes, uint64_t count,
             buffer = damaged();
         }
         else {
-            buffer = copy_out_buffer(data + offset, &entry);
+            buffer = copy_out_buffer(codec, data + offset, &entry);
             offset += entry.size_bytes;
         }
         if (buffer == NULL || PyList_Append(buffers, buffer) < 0) {
@@ -880,7 +912,7 @@ unpickle_with_buffers(struct pyconc_codec *codec, const uint8_t *data,
     uint64_t stream_at = size_bytes - left;
     PyObject *result = NULL;
     PyObject *stream = NULL;
-    PyObject *buffers = read_buffers(data, size_bytes, header.buffers,
+    PyObject *buffers = read_buffers(codec, data, size_bytes, header.buffers,
                                      stream_at + header.stream_bytes);
 
     if (buffers != NULL) {
@@ -895,6 +927,12 @@ unpickle_with_buffers(struct pyconc_codec *codec, const uint8_t *data,
     Py_XDECREF(stream);
     Py_XDECREF(buffers);
     return result;
+}
+
+void
+pyconc_codec_trim(struct pyconc_codec *codec)
+{
+    pyconc_spares_trim(codec->spares);
 }
 
 PyObject *

@@ -645,6 +645,7 @@ engine_dealloc(PyObject *self)
     if (engine->heap != NULL) {
         conc_heap_free(engine->heap);
     }
+    pyconc_codec_trim(engine->state->codec);
     conc_board_fini(&engine->board);
     conc_region_close(&engine->region, pyconc_engine_is_ours(engine));
     type->tp_free(self);

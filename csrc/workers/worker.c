@@ -601,6 +601,7 @@ idle(struct pyconc_worker *worker, int spinning)
     if (status == CONC_TIMEOUT) {
         /* Idle for good: memory goes back, and the sleep has no end. */
         (void)conc_heap_trim(worker->heap, 0);
+        pyconc_codec_trim(worker->state->codec);
         Py_BEGIN_ALLOW_THREADS(void)
         conc_idlers_sleep(&worker->idlers, worker->slot,
                           &worker->control->stop, CONC_NEVER);

@@ -600,9 +600,23 @@ def test_several_buffers_and_their_order():
 def test_big_buffer():
     data = bytearray(random.Random(2).randbytes(9 << 20))
     again = round_trip(pickle.PickleBuffer(data))
-    assert again == data
-    again[0] ^= 1
-    assert again != data
+    view = memoryview(again)
+    assert not view.readonly
+    assert view == data
+    view[0] ^= 1
+    assert view != data
+    assert round_trip(again) == view  # a bytearray, as for the stdlib
+
+
+def test_memory_of_big_buffers_is_recycled_and_never_shared():
+    first = round_trip(pickle.PickleBuffer(bytearray(b"a") * (5 << 20)))
+    second = round_trip(pickle.PickleBuffer(bytearray(b"b") * (5 << 20)))
+    assert bytes(first) == b"a" * (5 << 20)
+    del first
+    third = round_trip(pickle.PickleBuffer(bytearray(b"c") * (4 << 20)))
+    assert len(third) == 4 << 20
+    assert bytes(third) == b"c" * (4 << 20)
+    assert bytes(second) == b"b" * (5 << 20)
 
 
 class Releasing:
