@@ -139,7 +139,6 @@ class WorkerGroup:
         self._watcher: threading.Thread | None = None
         self._collector: threading.Thread | None = None
         self._ending: float | None = None  # when grace ends, monotonic
-        self._exiting = False  # the interpreter is: start nothing
         self._deaths = 0  # in a row, without a finished task
         self._finished_at_death = 0
         self._descriptors: list[int] = []
@@ -250,7 +249,7 @@ class WorkerGroup:
         return member
 
     def _start_watcher(self) -> None:
-        if self._watcher is None and not self._exiting:
+        if self._watcher is None:
             thread = threading.Thread(
                 target=self._watch, name="pyconc-watcher", daemon=True
             )
@@ -258,8 +257,6 @@ class WorkerGroup:
             self._watcher = thread
 
     def _start_collector(self) -> None:
-        if self._exiting:
-            return
         thread = threading.Thread(
             target=self.engine.collect, name="pyconc-collector", daemon=True
         )
@@ -395,7 +392,7 @@ class WorkerGroup:
             self._end_all(1.0)
 
     def _replace(self) -> None:
-        if self._ending is not None or self._exiting:
+        if self._ending is not None:
             return
         if self.engine.broken is not None or self.engine.phase == _ENDED:
             return
@@ -420,11 +417,15 @@ class WorkerGroup:
 
     # --- ending ------------------------------------------------------------
 
-    def close(self) -> None:
-        """Accept no more tasks; workers leave when all are done."""
+    def close(self, *, at_exit: bool = False) -> None:
+        """Accept no more tasks; workers leave when all are done.
+
+        at_exit: join() follows.  The collector is not needed then, and 3.12
+            could not start it: it starts no threads at exit.
+        """
         if self._owner != os.getpid():
             return
-        if self.engine.close() and not self._exiting:
+        if self.engine.close() and not at_exit:
             self.engine.need_collector()
         self._wake_watcher()
 
@@ -484,10 +485,6 @@ class WorkerGroup:
             for member in self._members.values():
                 member.signal(number)
         self._end_all(1.0)
-
-    def at_exit(self) -> None:
-        """The interpreter goes: start nothing any more."""
-        self._exiting = True
 
     def abandon(self) -> None:
         """Give back everything of a group that has no worker."""

@@ -446,7 +446,7 @@ def _at_exit() -> None:
         if interrupted:
             group.terminate()
         else:
-            group.close()
+            group.close(at_exit=True)
             group.join()
 
 
