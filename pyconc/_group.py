@@ -103,7 +103,7 @@ def describe_exit(exitcode: int | None) -> str:
         name = signal.Signals(-exitcode).name
     except ValueError:
         name = f"signal {-exitcode}"
-    hint = ", probably out of memory" if -exitcode == signal.SIGKILL else ""
+    hint = " (probably out of memory)" if -exitcode == signal.SIGKILL else ""
     return f"was killed by {name}{hint}"
 
 

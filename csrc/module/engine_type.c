@@ -377,6 +377,13 @@ engine_break(PyObject *self, PyObject *error)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+engine_serve(PyObject *self, PyObject *pool)
+{
+    PYCONC_ENGINE(self)->pool = pool; /* borrowed: see engine.h */
+    Py_RETURN_NONE;
+}
+
 /* Cancel every future that nobody has started. */
 static PyObject *
 engine_cancel_queued(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -474,19 +481,8 @@ engine_wait_idle(PyObject *self, PyObject *timeout)
     if (engine->pending == 0) {
         Py_RETURN_TRUE;
     }
-    struct pyconc_waiter waiter;
-    struct pyconc_link link = {.waiter = &waiter};
-    pyconc_waiter_init(&waiter, 1);
-    link.next = engine->idle_waiters;
-    engine->idle_waiters = &link;
-    int status = pyconc_wait(&waiter, &engine->source, deadline_ns);
-    for (struct pyconc_link **at = &engine->idle_waiters; *at != NULL;
-         at = &(*at)->next) {
-        if (*at == &link) {
-            *at = link.next;
-            break;
-        }
-    }
+    int status =
+        pyconc_engine_wait_on(engine, &engine->idle_waiters, deadline_ns);
     return status < 0 ? NULL : PyBool_FromLong(status == 0);
 }
 
@@ -633,6 +629,7 @@ engine_dealloc(PyObject *self)
     }
     (void)engine_clear(self);
     Py_CLEAR(engine->future_type);
+    Py_CLEAR(engine->held);
     for (uint32_t i = 0; i < engine->function_count; i++) {
         Py_CLEAR(engine->functions[i].key);
         Py_CLEAR(engine->functions[i].name);
@@ -666,6 +663,9 @@ static PyMethodDef engine_methods[] = {
     {"fail", engine_break, METH_O,
      PyDoc_STR("fail($self, error, /)\n--\n\n"
                "Fail what is pending and all later submits.")},
+    {"serve", engine_serve, METH_O,
+     PyDoc_STR("serve($self, pool, /)\n--\n\n"
+               "Keep this pool alive while it has tasks; it alone submits.")},
     {"cancel_queued", engine_cancel_queued, METH_NOARGS,
      PyDoc_STR("cancel_queued($self, /)\n--\n\n"
                "Cancel every future that nobody has started.")},

@@ -115,7 +115,12 @@ struct pyconc_engine {
     Py_ssize_t pending;
     uint64_t finished;                /* answers ever received */
     struct pyconc_link *idle_waiters; /* of wait_idle */
-    struct pyconc_block *blocks;      /* big results still in shared memory */
+    struct pyconc_link *room_waiters; /* feeders that found the board full */
+    PyObject *pool; /* borrowed: only the Pool itself submits, so it is there
+                     * whenever this is used; NULL for an executor */
+    PyObject *held; /* owns; the Pool, which lives while it has tasks */
+    Py_ssize_t feeders;          /* imaps whose input goes on */
+    struct pyconc_block *blocks; /* big results still in shared memory */
 
     uint32_t started; /* workers alive, as Python counts them */
 
@@ -151,6 +156,14 @@ int pyconc_engine_submit(struct pyconc_engine *engine,
 
 /* Whether a submit would have to park. */
 int pyconc_engine_is_full(struct pyconc_engine *engine);
+
+/* Wait in one of the engine's lists until it is woken.  As pyconc_wait. */
+int pyconc_engine_wait_on(struct pyconc_engine *engine,
+                          struct pyconc_link **list, int64_t deadline_ns);
+
+/* One more, one less reader of an input for imap. */
+void pyconc_engine_feeder_begin(struct pyconc_engine *engine);
+void pyconc_engine_feeder_end(struct pyconc_engine *engine);
 
 void pyconc_engine_drain(struct pyconc_engine *engine);
 int pyconc_engine_need_collector(struct pyconc_engine *engine);

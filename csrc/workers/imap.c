@@ -118,7 +118,10 @@ static void
 end_of_input(struct pyconc_imap *imap)
 {
     imap->length = imap->submitted;
-    Py_CLEAR(imap->iterator);
+    if (imap->iterator != NULL) {
+        Py_CLEAR(imap->iterator);
+        pyconc_engine_feeder_end(imap->engine);
+    }
     if (imap->function != PYCONC_FUNCTION_NONE) {
         uint32_t function = imap->function;
         imap->function = PYCONC_FUNCTION_NONE;
@@ -267,7 +270,13 @@ pyconc_imap_start(struct pyconc_engine *engine, PyTypeObject *type,
         fail_next(imap); /* raised by the first next(), as in the stdlib */
         end_of_input(imap);
     }
-    else if (buffer > 0) {
+    else {
+        pyconc_engine_feeder_begin(engine);
+    }
+    if (imap->iterator == NULL) {
+        return (PyObject *)imap;
+    }
+    if (buffer > 0) {
         (void)feed(imap, buffer);
     }
     else if (runs_no_user_code(iterable)) {
@@ -284,6 +293,14 @@ imap_feed(PyObject *self, PyObject *Py_UNUSED(ignored))
     struct pyconc_imap *imap = AS_IMAP(self);
 
     while (feed(imap, FEED_BURST)) {
+        if (pyconc_engine_is_full(imap->engine)) {
+            /* Reading on would only pile up encoded items here. */
+            if (pyconc_engine_wait_on(imap->engine,
+                                      &imap->engine->room_waiters,
+                                      CONC_NEVER) < 0) {
+                return NULL;
+            }
+        }
         Py_BEGIN_ALLOW_THREADS /* lets go of the GIL if somebody wants it */
         Py_END_ALLOW_THREADS
     }
@@ -427,7 +444,10 @@ imap_clear(PyObject *self)
         imap->function = PYCONC_FUNCTION_NONE;
         pyconc_function_release(imap->engine, function);
     }
-    Py_CLEAR(imap->iterator);
+    if (imap->iterator != NULL && imap->engine != NULL) {
+        Py_CLEAR(imap->iterator);
+        pyconc_engine_feeder_end(imap->engine);
+    }
     for (size_t i = 0; imap->items != NULL && i < imap->capacity; i++) {
         Py_CLEAR(imap->items[i].value);
     }

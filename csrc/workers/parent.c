@@ -288,6 +288,30 @@ pyconc_engine_is_full(struct pyconc_engine *engine)
     return engine->board.free_count == 0 || engine->parked_first != NULL;
 }
 
+static void
+hold_pool(struct pyconc_engine *engine)
+{
+    if (engine->held == NULL && engine->pool != NULL) {
+        engine->held = Py_NewRef(engine->pool);
+    }
+}
+
+void
+pyconc_engine_feeder_begin(struct pyconc_engine *engine)
+{
+    hold_pool(engine);
+    engine->feeders++;
+}
+
+void
+pyconc_engine_feeder_end(struct pyconc_engine *engine)
+{
+    engine->feeders--;
+    if (engine->pending == 0) {
+        pyconc_engine_settle(engine);
+    }
+}
+
 int
 pyconc_engine_submit(struct pyconc_engine *engine, enum pyconc_target target,
                      PyObject *owner, struct pyconc_outcome *outcome,
@@ -316,6 +340,7 @@ pyconc_engine_submit(struct pyconc_engine *engine, enum pyconc_target target,
         return pyconc_engine_check_open(engine);
     }
     Py_INCREF(owner);
+    hold_pool(engine);
     engine->pending++;
     if (function != PYCONC_FUNCTION_NONE) {
         engine->functions[function].tasks++;
@@ -598,9 +623,46 @@ pyconc_engine_drain(struct pyconc_engine *engine)
     }
 }
 
+static void
+wake_list(struct pyconc_link **list)
+{
+    while (*list != NULL) {
+        struct pyconc_link *link = *list;
+        *list = link->next;
+        link->waiter->missing = 0;
+        pyconc_waiter_wake(link->waiter);
+        link->waiter = NULL;
+    }
+}
+
+int
+pyconc_engine_wait_on(struct pyconc_engine *engine, struct pyconc_link **list,
+                      int64_t deadline_ns)
+{
+    struct pyconc_waiter waiter;
+    struct pyconc_link link = {.waiter = &waiter};
+
+    pyconc_waiter_init(&waiter, 1);
+    link.next = *list;
+    *list = &link;
+    int status = pyconc_wait(&waiter, &engine->source, deadline_ns);
+    for (struct pyconc_link **at = list; *at != NULL; at = &(*at)->next) {
+        if (*at == &link) {
+            *at = link.next;
+            break;
+        }
+    }
+    return status;
+}
+
 void
 pyconc_engine_settle(struct pyconc_engine *engine)
 {
+    if (engine->room_waiters != NULL &&
+        (engine->board.free_count >= engine->geometry.cell_count / 4 ||
+         engine->broken != NULL || engine->phase != PYCONC_ENGINE_OPEN)) {
+        wake_list(&engine->room_waiters);
+    }
     if (engine->pending > 0) {
         return;
     }
@@ -614,15 +676,12 @@ pyconc_engine_settle(struct pyconc_engine *engine)
     if (conc_heap_idle_bytes(engine->heap) > KEEP_BYTES) {
         (void)conc_heap_trim(engine->heap, KEEP_BYTES / 2);
     }
-    while (engine->idle_waiters != NULL) {
-        struct pyconc_link *link = engine->idle_waiters;
-        engine->idle_waiters = link->next;
-        link->waiter->missing = 0;
-        pyconc_waiter_wake(link->waiter);
-        link->waiter = NULL;
-    }
+    wake_list(&engine->idle_waiters);
     if (engine->retiring && engine->source.collector != NULL) {
         pyconc_waiter_wake(engine->source.collector);
+    }
+    if (engine->feeders == 0) {
+        Py_CLEAR(engine->held); /* may end the pool: nothing comes after */
     }
 }
 

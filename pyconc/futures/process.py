@@ -22,6 +22,7 @@ from concurrent.futures.process import (
     _RemoteTraceback,  # noqa: F401
 )
 from functools import partial
+from multiprocessing import util
 from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -38,7 +39,11 @@ _T = TypeVar("_T")
 _CHUNK_SECONDS = 0.001
 _CHUNK_MAX = 100_000
 
-_live: weakref.WeakSet[ProcessPoolExecutor] = weakref.WeakSet()
+# The groups whose work is not finished, with how each leaves this table.
+_live: dict[WorkerGroup, util.Finalize] = {}
+# Before multiprocessing.util joins its children, which never end otherwise:
+# in a child process of Python 3.11 that comes before _at_exit.
+_EXIT_PRIORITY = 10
 
 
 def _default_workers() -> int:
@@ -178,8 +183,9 @@ class ProcessPoolExecutor(
             self._finalizer.atexit = False
             # What is registered keeps the group, the error that broke it,
             # and through its traceback perhaps us.
-            group.on_finish = self._finalizer.detach
-            _live.add(self)
+            group.on_finish = partial(
+                _forget, self._finalizer.detach, _finish_at_exit(group)
+            )
 
     def _grow(self) -> None:
         if self._group is not None:
@@ -431,23 +437,40 @@ def _close_group(group: WorkerGroup) -> None:
 _exiting = False
 
 
-def _at_exit() -> None:
-    """Wait for the work of all executors, as documented, before exit.
+def _finish_at_exit(group: WorkerGroup) -> Callable[[], object]:
+    """Have the work of a group waited for at exit; return how to undo it."""
+    hook = util.Finalize(
+        None, _finish, args=(group,), exitpriority=_EXIT_PRIORITY
+    )
+    _live[group] = hook
 
-    After Ctrl-C nobody wants that work any more.
-    """
+    def undo() -> None:
+        _live.pop(group, None)
+        hook.cancel()
+
+    return undo
+
+
+def _forget(*undo: Callable[[], object]) -> None:
+    for step in undo:
+        step()
+
+
+def _finish(group: WorkerGroup) -> None:
+    """Wait for the work, as documented; after Ctrl-C nobody wants it."""
+    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+        group.terminate()
+    else:
+        group.close(at_exit=True)
+        group.join()
+
+
+def _at_exit() -> None:
+    """Wait for the work of all executors before the interpreter goes."""
     global _exiting
     _exiting = True
-    interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
-    for executor in list(_live):
-        group = executor._group
-        if group is None:
-            continue
-        if interrupted:
-            group.terminate()
-        else:
-            group.close(at_exit=True)
-            group.join()
+    for group in list(_live):
+        _finish(group)
 
 
 threading._register_atexit(_at_exit)  # type: ignore[attr-defined]

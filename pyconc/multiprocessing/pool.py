@@ -138,6 +138,7 @@ class Pool(multiprocessing.pool.Pool):
             replace_lost=True,
         )
         self._engine = self._group.engine
+        self._engine.serve(self)
         self._group.start(processes)
         self._terminate = end_with(self, self._group, _EXIT_PRIORITY)
         # As in ProcessPoolExecutor: it would keep the error that broke us.
