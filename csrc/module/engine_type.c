@@ -441,7 +441,8 @@ engine_halt(PyObject *self, PyObject *Py_UNUSED(ignored))
 
     engine->phase = PYCONC_ENGINE_ENDED;
     if (pyconc_engine_is_ours(engine)) {
-        conc_store_sc(&engine->control->stop, PYCONC_STOP_NOW); /* S1 */
+        /* A worker looks at this after each task; no edge is needed. */
+        conc_store_sc(&engine->control->stop, PYCONC_STOP_NOW);
         conc_idlers_wake_all(&engine->idlers);
     }
     Py_RETURN_NONE;

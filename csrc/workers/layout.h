@@ -36,6 +36,12 @@ struct pyconc_control {
     _Alignas(CONC_CACHELINE) _Atomic uint32_t stop;
 };
 
+/* Edges:
+ *   S1 -> S2  control.stop: whoever sees it set sees the queue as it was when
+ *             it was set, so an empty queue is the end.
+ *   I1 -> I2  slot.status: the initializer's error is complete when the
+ *             status says that there is one. */
+
 enum pyconc_slot_status {
     PYCONC_SLOT_EMPTY = 0,
     PYCONC_SLOT_READY = 1,       /* in its loop */

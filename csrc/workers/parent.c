@@ -668,8 +668,7 @@ pyconc_engine_settle(struct pyconc_engine *engine)
     }
     if (engine->phase == PYCONC_ENGINE_CLOSING &&
         conc_load_rlx(&engine->control->stop) == PYCONC_GO_ON) {
-        /* S1: nothing is queued any more, so workers that find this word
-         * set leave at once. */
+        /* S1, pairs with S2 in idle() of worker.c: nothing is queued */
         conc_store_sc(&engine->control->stop, PYCONC_STOP_WHEN_DONE);
         conc_idlers_wake_all(&engine->idlers);
     }

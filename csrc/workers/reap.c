@@ -167,7 +167,8 @@ pyconc_engine_slot_error(struct pyconc_engine *engine, uint32_t slot)
 {
     struct pyconc_slot *record = &engine->slots[slot];
 
-    if (conc_load_acq(&record->status) != PYCONC_SLOT_INIT_FAILED) { /* I2 */
+    /* I2, pairs with I1 in pyconc_worker_fail */
+    if (conc_load_acq(&record->status) != PYCONC_SLOT_INIT_FAILED) {
         Py_RETURN_NONE;
     }
     uint64_t offset = conc_load_rlx(&record->error_offset);

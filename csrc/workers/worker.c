@@ -576,10 +576,9 @@ spin(struct pyconc_worker *worker)
 static int
 idle(struct pyconc_worker *worker, int spinning)
 {
-    /* S2, pairs with S1 in engine_close and engine_halt: whoever sees the
-     * word set sees the queue that it was set for. */
-    if (conc_load_sc(&worker->control->stop) != PYCONC_GO_ON &&
-        conc_board_backlog(&worker->board) == 0) {
+    /* S2, pairs with S1 in pyconc_engine_settle */
+    uint32_t stop = conc_load_sc(&worker->control->stop);
+    if (stop != PYCONC_GO_ON && conc_board_backlog(&worker->board) == 0) {
         return 1;
     }
     if (!spinning) {
@@ -691,7 +690,7 @@ pyconc_worker_fail(struct pyconc_worker *worker, PyObject *error)
     Py_DECREF(bytes);
     conc_store_rlx(&slot->error_offset, block); /* carried by I1 */
     conc_store_rlx(&slot->error_bytes, size);
-    /* I1 -> I2: the error is complete when the status says so. */
+    /* I1, pairs with I2 in pyconc_engine_slot_error */
     conc_store_rel(&slot->status, PYCONC_SLOT_INIT_FAILED);
     return 0;
 }
