@@ -551,7 +551,7 @@ def _close_stranded(error: OSError | EOFError) -> None:
     the second one, or the fork, fails, only that frame knows the first.
     """
     makers = (
-        popen_fork.Popen._launch.__code__,
+        popen_fork.Popen._launch.__code__,  # type: ignore[attr-defined]
         forkserver.ForkServer.connect_to_new_process.__code__,
     )
     step = error.__traceback__

@@ -11,12 +11,12 @@ import pickletools
 import sys
 import threading
 import traceback
-from concurrent.futures.process import (
-    _RemoteTraceback as FuturesTraceback,  # type: ignore[attr-defined]
+from concurrent.futures.process import _RemoteTraceback as FuturesTraceback
+from multiprocessing.pool import (  # type: ignore[attr-defined]
+    MaybeEncodingError,
 )
-from multiprocessing.pool import MaybeEncodingError
-from multiprocessing.pool import (
-    RemoteTraceback as PoolTraceback,  # type: ignore[attr-defined]
+from multiprocessing.pool import (  # type: ignore[attr-defined]
+    RemoteTraceback as PoolTraceback,
 )
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -102,9 +102,9 @@ def decode_error(data: bytes) -> BaseException:
         )
         exception.__cause__ = reason
         return exception  # type: ignore[no-any-return]
-    remote = PoolTraceback if flavour == _POOL else FuturesTraceback
+    remote: Any = PoolTraceback if flavour == _POOL else FuturesTraceback
     exception.__cause__ = remote(f'\n"""\n{text}"""')
-    return exception  # type: ignore[no-any-return]
+    return exception
 
 
 def unsendable_futures(result: object, refusal: BaseException) -> BaseException:
@@ -117,7 +117,7 @@ def unsendable_futures(result: object, refusal: BaseException) -> BaseException:
 
 def unsendable_pool(result: object, refusal: BaseException) -> BaseException:
     """Return the error of a Pool's task with an unpicklable result."""
-    error = _maybe_encoding_error(refusal, result)
+    error: BaseException = _maybe_encoding_error(refusal, result)
     error.add_note(
         f"the task returned {_type_name(result)}, which cannot be pickled"
     )
@@ -195,7 +195,7 @@ def is_plain_class(cls: type) -> bool:
 def dump_main(function: object) -> bytes:
     """Encode a function of `__main__`: by name, and by value for workers
     whose `__main__` lacks it."""
-    import cloudpickle
+    import cloudpickle  # type: ignore[import-untyped]
 
     reference = bytes(ForkingPickler.dumps(function))
     try:

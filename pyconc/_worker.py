@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures._base import LOGGER
 from multiprocessing import reduction
-from multiprocessing.context import get_spawning_popen  # type: ignore[attr-defined]
+from multiprocessing.context import get_spawning_popen
 from typing import Any
 
 from . import _core, _wire
@@ -35,7 +35,7 @@ def _portable(function: Callable[..., object]) -> Any:
     try:
         reduction.ForkingPickler.dumps(function)
     except Exception as refusal:
-        import cloudpickle
+        import cloudpickle  # type: ignore[import-untyped]
 
         try:
             return _ByValue(cloudpickle.dumps(function))

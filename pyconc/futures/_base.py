@@ -43,7 +43,9 @@ __all__ = [
 _T = TypeVar("_T")
 
 
-class Future(_core.FutureBase, concurrent.futures.Future[_T], Generic[_T]):
+class Future(  # type: ignore[override]  # properties for its attributes
+    _core.FutureBase, concurrent.futures.Future[_T], Generic[_T]
+):
     """The outcome of a task.
 
     A `concurrent.futures.Future` in every respect, and awaitable: `await

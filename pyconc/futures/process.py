@@ -140,8 +140,8 @@ class ProcessPoolExecutor(
                 f"{on_worker_lost!r}"
             )
         self._max_workers = max_workers
-        self._mp_context = mp_context
-        self._initializer = initializer
+        self._mp_context: Any = mp_context
+        self._initializer: Any = initializer
         self._initargs = initargs
         self._max_tasks_per_child = max_tasks_per_child
         self._on_worker_lost = on_worker_lost
@@ -168,7 +168,7 @@ class ProcessPoolExecutor(
                 self._max_workers,
                 self._mp_context,
                 Future,
-                make_process=self._mp_context.Process,  # type: ignore[attr-defined]
+                make_process=self._mp_context.Process,
                 flavour="futures",
                 initializer=self._initializer,
                 initargs=self._initargs,
@@ -369,20 +369,26 @@ class ProcessPoolExecutor(
         return False
 
     @property
-    def _processes(self) -> dict[int, Any]:
+    def _processes(  # type: ignore[override]  # monitoring code reads it
+        self,
+    ) -> dict[int, Any]:
         """The living workers by pid, as monitoring code reads them."""
         if self._group is None:
             return {}
         return {p.pid: p for p in self._group.processes()}
 
     @property
-    def _broken(self) -> str | bool:
+    def _broken(  # type: ignore[override]  # monitoring code reads it
+        self,
+    ) -> str | bool:
         """Why the executor is broken, False if it is not."""
         error = None if self._group is None else self._group.engine.broken
         return False if error is None else str(error)
 
     @property
-    def _executor_manager_thread(self) -> threading.Thread | None:
+    def _executor_manager_thread(  # type: ignore[override]  # monitoring code reads it
+        self,
+    ) -> threading.Thread | None:
         """The thread that ends when the last worker has."""
         return None if self._group is None else self._group._watcher
 

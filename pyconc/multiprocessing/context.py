@@ -66,15 +66,15 @@ class _PoolMixin:
         return self if method is None else get_context(method)
 
 
-class ForkContext(_PoolMixin, multiprocessing.context.ForkContext):  # type: ignore[misc]
+class ForkContext(_PoolMixin, multiprocessing.context.ForkContext):
     """multiprocessing's fork context with pyconc's Pool."""
 
 
-class SpawnContext(_PoolMixin, multiprocessing.context.SpawnContext):  # type: ignore[misc]
+class SpawnContext(_PoolMixin, multiprocessing.context.SpawnContext):
     """multiprocessing's spawn context with pyconc's Pool."""
 
 
-class ForkServerContext(  # type: ignore[misc]
+class ForkServerContext(
     _PoolMixin, multiprocessing.context.ForkServerContext
 ):
     """multiprocessing's forkserver context with pyconc's Pool."""

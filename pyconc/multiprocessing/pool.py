@@ -12,14 +12,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing.context import BaseContext
-from multiprocessing.pool import (
-    CLOSE,  # type: ignore[attr-defined]
-    INIT,  # type: ignore[attr-defined]
-    RUN,  # type: ignore[attr-defined]
-    TERMINATE,  # type: ignore[attr-defined]
-    ExceptionWithTraceback,  # type: ignore[attr-defined]
+from multiprocessing.pool import (  # type: ignore[attr-defined]
+    CLOSE,
+    INIT,
+    RUN,
+    TERMINATE,
+    ExceptionWithTraceback,
     MaybeEncodingError,
-    RemoteTraceback,  # type: ignore[attr-defined]
+    RemoteTraceback,
     ThreadPool,
 )
 from types import GenericAlias, TracebackType
@@ -52,7 +52,7 @@ _EXIT_PRIORITY = 15
 class ApplyResult(_core.ApplyResultBase):
     """The result of Pool.apply_async: get, wait, ready, successful."""
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__ = classmethod(GenericAlias)  # type: ignore[var-annotated]
 
 
 AsyncResult = ApplyResult
@@ -178,7 +178,7 @@ class Pool(multiprocessing.pool.Pool):
         self,
         func: Callable[..., _T],
         args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},  # noqa: B006
+        kwds: Mapping[str, Any] = {},
     ) -> _T:
         """Return func(*args, **kwds), run in a worker.
 
@@ -187,11 +187,11 @@ class Pool(multiprocessing.pool.Pool):
         result: _T = self.apply_async(func, args, kwds).get()
         return result
 
-    def apply_async(
+    def apply_async(  # type: ignore[override]  # our own result types
         self,
         func: Callable[..., Any],
         args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},  # noqa: B006
+        kwds: Mapping[str, Any] = {},
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> ApplyResult:
@@ -221,7 +221,7 @@ class Pool(multiprocessing.pool.Pool):
         result: list[_T] = self._map(func, iterable, chunksize, False).get()
         return result
 
-    def map_async(
+    def map_async(  # type: ignore[override]  # our own result types
         self,
         func: Callable[[_S], _T],
         iterable: Iterable[_S],
@@ -250,7 +250,7 @@ class Pool(multiprocessing.pool.Pool):
         result: list[_T] = self._map(func, iterable, chunksize, True).get()
         return result
 
-    def starmap_async(
+    def starmap_async(  # type: ignore[override]  # our own result types
         self,
         func: Callable[..., _T],
         iterable: Iterable[Iterable[Any]],
@@ -289,7 +289,7 @@ class Pool(multiprocessing.pool.Pool):
             MapResult, func, iterable, chunksize, star, callback, error_callback
         )
 
-    def imap(
+    def imap(  # type: ignore[override]  # our own result types
         self,
         func: Callable[[_S], _T],
         iterable: Iterable[_S],
@@ -308,7 +308,7 @@ class Pool(multiprocessing.pool.Pool):
             IMapIterator, func, iterable, chunksize, buffersize, True
         )
 
-    def imap_unordered(
+    def imap_unordered(  # type: ignore[override]  # our own result types
         self,
         func: Callable[[_S], _T],
         iterable: Iterable[_S],

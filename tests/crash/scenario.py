@@ -172,10 +172,11 @@ class Users:
         tasks, self.open = self.open, []
         for task in tasks:
             self._judge(
-                task, verdict_on(lambda: self.result(task), task.expected)
+                task,
+                verdict_on(lambda task=task: self.result(task), task.expected),
             )
         for task in tasks:
-            eventually(lambda: task.calls == 1, PATIENCE, "one callback")
+            eventually(lambda task=task: task.calls == 1, PATIENCE, "one callback")
 
     def _judge(self, task, verdict):
         task.verdict = verdict
