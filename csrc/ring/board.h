@@ -130,6 +130,13 @@ int conc_board_init(struct conc_board *board, const struct conc_region *region,
                     conc_off start, uint32_t cell_count, int parent);
 void conc_board_fini(struct conc_board *board);
 
+/* Parent: how many cells conc_board_alloc can still hand out. */
+static inline uint32_t
+conc_board_room(const struct conc_board *board)
+{
+    return board->free_count + (board->cell_count - board->used_cells);
+}
+
 /* Parent: take a free cell to fill, or CONC_CELL_NONE.  Not shared yet:
  * conc_board_abandon gives it back unused. */
 uint32_t conc_board_alloc(struct conc_board *board);

@@ -281,11 +281,12 @@ park(struct pyconc_engine *engine, const struct pyconc_message *message,
 int
 pyconc_engine_is_full(struct pyconc_engine *engine)
 {
-    if (engine->board.free_count > 0 && engine->parked_first == NULL) {
+    if (conc_board_room(&engine->board) > 0 && engine->parked_first == NULL) {
         return 0;
     }
     pyconc_engine_drain(engine);
-    return engine->board.free_count == 0 || engine->parked_first != NULL;
+    return conc_board_room(&engine->board) == 0 ||
+           engine->parked_first != NULL;
 }
 
 static void
@@ -659,7 +660,7 @@ void
 pyconc_engine_settle(struct pyconc_engine *engine)
 {
     if (engine->room_waiters != NULL &&
-        (engine->board.free_count >= engine->geometry.cell_count / 4 ||
+        (conc_board_room(&engine->board) >= engine->geometry.cell_count / 4 ||
          engine->broken != NULL || engine->phase != PYCONC_ENGINE_OPEN)) {
         wake_list(&engine->room_waiters);
     }
