@@ -195,7 +195,7 @@ def is_plain_class(cls: type) -> bool:
 def dump_main(function: object) -> bytes:
     """Encode a function of `__main__`: by name, and by value for workers
     whose `__main__` lacks it."""
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     reference = bytes(ForkingPickler.dumps(function))
     try:

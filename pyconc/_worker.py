@@ -35,7 +35,7 @@ def _portable(function: Callable[..., object]) -> Any:
     try:
         reduction.ForkingPickler.dumps(function)
     except Exception as refusal:
-        import cloudpickle  # type: ignore[import-untyped]
+        import cloudpickle
 
         try:
             return _ByValue(cloudpickle.dumps(function))
