@@ -804,6 +804,8 @@ static PyMethodDef future_methods[] = {
      PyDoc_STR("set_exception($self, exception)\n--\n\n"
                "For executors and tests: complete with an exception.")},
     {"_invoke_callbacks", future_invoke_callbacks, METH_NOARGS, NULL},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+     PyDoc_STR("See PEP 585.")},
     {NULL, NULL, 0, NULL},
 };
 
@@ -817,7 +819,8 @@ static PyGetSetDef future_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static char future_doc[] = PyDoc_STR("The C half of pyconc.futures.Future.");
+static char future_doc[] =
+    PyDoc_STR("FutureBase()\n--\n\nThe C half of pyconc.futures.Future.");
 
 static PyType_Slot future_slots[] = {
     {Py_tp_doc, future_doc},

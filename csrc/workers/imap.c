@@ -480,6 +480,8 @@ static PyMethodDef imap_methods[] = {
     {"_needs_feeder", imap_needs_feeder, METH_NOARGS,
      PyDoc_STR("_needs_feeder($self, /)\n--\n\n"
                "Return True if a thread has to read the input.")},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+     PyDoc_STR("See PEP 585.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class Future(  # type: ignore[override]  # properties for its attributes
-    _core.FutureBase, concurrent.futures.Future[_T], Generic[_T]
+    _core.FutureBase[_T], concurrent.futures.Future[_T], Generic[_T]
 ):
     """The outcome of a task.
 

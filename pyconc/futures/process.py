@@ -25,7 +25,7 @@ from functools import partial
 from multiprocessing import util
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from .. import _core
 from .._group import WorkerGroup
@@ -33,6 +33,7 @@ from ._base import Future
 
 __all__ = ["BrokenProcessPool", "ProcessPoolExecutor"]
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 # Chunks that the executor chooses itself aim at this much work each.
@@ -205,6 +206,12 @@ class ProcessPoolExecutor(
             )
 
     # --- the documented interface ------------------------------------------
+
+    if TYPE_CHECKING:  # it is the C half's, which does not know our Future
+
+        def submit(
+            self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+        ) -> Future[_T]: ...
 
     def map(
         self,

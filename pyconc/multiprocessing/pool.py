@@ -10,7 +10,7 @@ import multiprocessing.pool
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.context import BaseContext
 from multiprocessing.pool import (  # type: ignore[attr-defined]
     CLOSE,
@@ -22,7 +22,7 @@ from multiprocessing.pool import (  # type: ignore[attr-defined]
     RemoteTraceback,
     ThreadPool,
 )
-from types import GenericAlias, TracebackType
+from types import TracebackType
 from typing import Any, TypeVar
 
 from .. import _core
@@ -49,24 +49,22 @@ _T = TypeVar("_T")
 _EXIT_PRIORITY = 15
 
 
-class ApplyResult(_core.ApplyResultBase):
+class ApplyResult(_core.ApplyResultBase[_T]):
     """The result of Pool.apply_async: get, wait, ready, successful."""
-
-    __class_getitem__ = classmethod(GenericAlias)  # type: ignore[var-annotated]
 
 
 AsyncResult = ApplyResult
 
 
-class MapResult(_core.MapResultBase, ApplyResult):
+class MapResult(_core.MapResultBase[_T], ApplyResult[list[_T]]):
     """The result of Pool.map_async and starmap_async, as AsyncResult."""
 
 
-class IMapIterator(_core.IMapIteratorBase):
+class IMapIterator(_core.IMapIteratorBase[_T]):
     """The results of Pool.imap, in order: iterate, or next(timeout)."""
 
 
-class IMapUnorderedIterator(IMapIterator):
+class IMapUnorderedIterator(IMapIterator[_T]):
     """The results of Pool.imap_unordered, as they come."""
 
 
@@ -184,17 +182,16 @@ class Pool(multiprocessing.pool.Pool):
 
         Mirrors multiprocessing.pool.Pool.apply.
         """
-        result: _T = self.apply_async(func, args, kwds).get()
-        return result
+        return self.apply_async(func, args, kwds).get()
 
     def apply_async(  # type: ignore[override]  # our own result types
         self,
-        func: Callable[..., Any],
+        func: Callable[..., _T],
         args: Iterable[Any] = (),
         kwds: Mapping[str, Any] = {},
-        callback: Callable[[Any], object] | None = None,
+        callback: Callable[[_T], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-    ) -> ApplyResult:
+    ) -> ApplyResult[_T]:
         """Have func(*args, **kwds) run in a worker; return an AsyncResult.
 
         callback is called with the result, error_callback with the
@@ -228,7 +225,7 @@ class Pool(multiprocessing.pool.Pool):
         chunksize: int | None = None,
         callback: Callable[[list[_T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-    ) -> MapResult:
+    ) -> MapResult[_T]:
         """Start what map() does and return its result object.
 
         Mirrors multiprocessing.pool.Pool.map_async.
@@ -257,7 +254,7 @@ class Pool(multiprocessing.pool.Pool):
         chunksize: int | None = None,
         callback: Callable[[list[_T]], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-    ) -> MapResult:
+    ) -> MapResult[_T]:
         """Start what starmap() does and return its result object.
 
         Mirrors multiprocessing.pool.Pool.starmap_async.
@@ -274,7 +271,7 @@ class Pool(multiprocessing.pool.Pool):
         star: bool,
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
-    ) -> MapResult:
+    ) -> MapResult[Any]:
         self._check_running()
         if not isinstance(iterable, (list, tuple)):
             iterable = list(iterable)
@@ -296,7 +293,7 @@ class Pool(multiprocessing.pool.Pool):
         chunksize: int = 1,
         *,
         buffersize: int | None = None,
-    ) -> Iterator[_T]:
+    ) -> IMapIterator[_T]:
         """Return an iterator of func(item), in order.
 
         With chunksize 1 it has next(timeout).  buffersize bounds how many
@@ -304,9 +301,10 @@ class Pool(multiprocessing.pool.Pool):
         is read only so far ahead (None: it is read to its end by a thread).
         Mirrors multiprocessing.pool.Pool.imap.
         """
-        return self._imap(
+        results: IMapIterator[_T] = self._imap(
             IMapIterator, func, iterable, chunksize, buffersize, True
         )
+        return results
 
     def imap_unordered(  # type: ignore[override]  # our own result types
         self,
@@ -315,25 +313,26 @@ class Pool(multiprocessing.pool.Pool):
         chunksize: int = 1,
         *,
         buffersize: int | None = None,
-    ) -> Iterator[_T]:
+    ) -> IMapIterator[_T]:
         """Return an iterator of func(item), in the order of completion.
 
         Otherwise as imap().
         Mirrors multiprocessing.pool.Pool.imap_unordered.
         """
-        return self._imap(
+        results: IMapIterator[_T] = self._imap(
             IMapUnorderedIterator, func, iterable, chunksize, buffersize, False
         )
+        return results
 
     def _imap(
         self,
-        cls: type[IMapIterator],
+        cls: type[IMapIterator[Any]],
         func: Callable[..., Any],
         iterable: Iterable[Any],
         chunksize: int,
         buffersize: int | None,
         ordered: bool,
-    ) -> Iterator[Any]:
+    ) -> Any:
         self._check_running()
         _check_chunk(chunksize)
         if buffersize is not None:

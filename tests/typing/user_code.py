@@ -1,0 +1,74 @@
+"""Typed code as users write it: read by mypy, never run.
+
+An ignore that is not needed is an error, so each stands for a mistake that
+has to be found.
+"""
+
+from concurrent.futures import Executor
+from concurrent.futures import Future as StdlibFuture
+from typing import assert_type
+
+from pyconc import futures, multiprocessing
+from pyconc.multiprocessing.pool import (
+    ApplyResult,
+    AsyncResult,
+    IMapIterator,
+    MapResult,
+    Pool,
+)
+
+
+def halve(number: int) -> float:
+    return number / 2
+
+
+def use_executor() -> None:
+    with futures.ProcessPoolExecutor(2, reseed=False) as executor:
+        future = executor.submit(halve, 1)
+        assert_type(future, futures.Future[float])
+        assert_type(future.result(timeout=1), float)
+        assert_type(future.exception(), BaseException | None)
+        assert_type(list(executor.map(halve, [1], buffersize=1)), list[float])
+        executor.submit(halve, "1")  # type: ignore[arg-type]
+        executor.submit(halve)  # type: ignore[call-arg]
+    old: Executor = executor
+    old.submit(halve, 1)
+    futures.ProcessPoolExecutor(on_worker_lost="x")  # type: ignore[arg-type]
+
+
+def use_futures(given: list[futures.Future[float]]) -> None:
+    done, not_done = futures.wait(given, return_when=futures.FIRST_COMPLETED)
+    assert_type([future.result() for future in done | not_done], list[float])
+    for future in futures.as_completed(given, timeout=1):
+        assert_type(future.result(), float)
+    old: StdlibFuture[float] = given[0]
+    old.add_done_callback(lambda future: print(future.result()))
+    made: futures.Future[int] = futures.Future()
+    made.set_result("1")  # type: ignore[arg-type]
+
+
+async def use_asyncio(given: list[futures.Future[float]]) -> None:
+    assert_type(await given[0], float)
+    async for future in futures.as_completed_async(given):
+        assert_type(future.result(), float)
+
+
+def use_pool() -> None:
+    with multiprocessing.Pool(2) as pool:
+        assert_type(pool, Pool)
+        assert_type(pool.apply(halve, (1,)), float)
+        assert_type(pool.map(halve, [1]), list[float])
+        assert_type(pool.starmap(halve, [(1,)]), list[float])
+        assert_type(pool.apply_async(halve, (1,)), ApplyResult[float])
+        assert_type(pool.apply_async(halve, (1,)).get(timeout=1), float)
+        assert_type(pool.map_async(halve, [1]), MapResult[float])
+        assert_type(pool.map_async(halve, [1]).get(), list[float])
+        assert_type(pool.starmap_async(halve, [(1,)]).get(), list[float])
+        assert_type(pool.imap(halve, [1]), IMapIterator[float])
+        assert_type(pool.imap(halve, [1]).next(timeout=1), float)
+        assert_type(list(pool.imap_unordered(halve, [1])), list[float])
+        pool.map(halve, ["1"])  # type: ignore[arg-type]
+        result: AsyncResult[float] = pool.apply_async(halve, (1,))
+        result.wait()
+    old: multiprocessing.pool.Pool = pool
+    old.terminate()
