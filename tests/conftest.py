@@ -11,6 +11,8 @@ import pytest
 # The same variables as in the C tests.
 WATCHDOG_SECONDS = float(os.environ.get("PYCONC_TEST_WATCHDOG", "300"))
 SEED = int(os.environ.get("PYCONC_TEST_SEED") or str(secrets.randbits(32)), 0)
+# Processes that run a part of the tests draw the same sample.
+os.environ["PYCONC_TEST_SEED"] = str(SEED)
 
 stderr_key = pytest.StashKey[int]()
 
