@@ -500,8 +500,9 @@ class WorkerGroup:
         self.engine.retire()
         with self._lock:
             self._close_descriptors()
-        if self.on_finish is not None:
-            self.on_finish()
+        on_finish, self.on_finish = self.on_finish, None  # it may refer here
+        if on_finish is not None:
+            on_finish()
 
     def _close_descriptors(self) -> None:
         descriptors, self._descriptors = self._descriptors, []
