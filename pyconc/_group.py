@@ -142,8 +142,8 @@ class WorkerGroup:
         self._deaths = 0  # in a row, without a finished task
         self._finished_at_death = 0
         self._descriptors: list[int] = []
-        # Called when the last worker has gone.
-        self.on_finish: Callable[[], object] | None = None
+        self._finished = False
+        self._on_finish: Callable[[], object] | None = None
 
         reference = weakref.ref(self)
 
@@ -462,15 +462,15 @@ class WorkerGroup:
                 member.signal(signal.SIGTERM)
         self._wake_watcher()
 
-    def terminate(self, grace: float = 1.0, error: BaseException | None = None) -> None:
-        """Fail what is pending, end all workers within `grace` seconds."""
+    def terminate(self) -> None:
+        """Fail what is pending, end all workers within a second."""
         if self._owner != os.getpid():
             return
         self.engine.fail(
-            error
-            or PoolTerminatedError("the pool was terminated before this task was done")
+            PoolTerminatedError("the pool was terminated before this task was done"),
+            ValueError("Pool not running"),
         )
-        self._end_all(grace)
+        self._end_all(1.0)
         watcher = self._watcher
         if watcher is not None and watcher is not threading.current_thread():
             watcher.join()
@@ -500,9 +500,18 @@ class WorkerGroup:
         self.engine.retire()
         with self._lock:
             self._close_descriptors()
-        on_finish, self.on_finish = self.on_finish, None  # it may refer here
+            self._finished = True
+            on_finish, self._on_finish = self._on_finish, None  # may refer here
         if on_finish is not None:
             on_finish()
+
+    def when_finished(self, call: Callable[[], object]) -> None:
+        """Have `call()` made when the last worker has gone, or at once."""
+        with self._lock:
+            if not self._finished:
+                self._on_finish = call
+                return
+        call()
 
     def _close_descriptors(self) -> None:
         descriptors, self._descriptors = self._descriptors, []

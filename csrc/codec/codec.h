@@ -1,10 +1,11 @@
 /* Python objects to bytes and back.
  *
- * Two forms.  TAGGED: exact None, bool, int, float, str, bytes, and flat
- * tuples, lists and dicts of these, written straight into a cell.  PICKLED:
- * everything else, through the stdlib's pickler with the reducers of
- * ForkingPickler, protocol 5; buffers of PYCONC_OUT_OF_BAND_BYTES and more
- * travel beside the stream and are copied once.
+ * TAGGED: exact None, bool, int, float, str, bytes, and tuples, lists and
+ * dicts of these, written straight into a cell.  CLASSED: the same with
+ * instances of plain classes (classes.h) among them.  PICKLED: everything
+ * else, through the stdlib's pickler with the reducers of ForkingPickler,
+ * protocol 5; buffers of PYCONC_OUT_OF_BAND_BYTES and more travel beside the
+ * stream and are copied once.
  *
  * What a decoder reads was copied to private memory first, or is read once
  * with every length checked: any bytes give an object or a clean Python
@@ -21,27 +22,38 @@
 
 enum pyconc_form {
     PYCONC_FORM_TAGGED = 0,
-    PYCONC_FORM_PICKLED = 1,  /* a plain pickle stream */
-    PYCONC_FORM_BUFFERS = 2,  /* a pickle stream and out-of-band buffers */
-    PYCONC_FORM_INSTANCE = 3, /* of a plain class: instance.h */
+    PYCONC_FORM_PICKLED = 1, /* a plain pickle stream */
+    PYCONC_FORM_BUFFERS = 2, /* a pickle stream and out-of-band buffers */
+    PYCONC_FORM_CLASSED = 3, /* tagged, with numbers of classes */
 };
 
-/* --- tagged.c: no user code runs in any of these ----------------------- */
+/* --- tagged_encode.c, tagged_decode.c ----------------------------------- */
 
-/* The GIL is released around copies of 1 MiB and more, which happen only for
- * a bytes or str that is the whole object. */
+struct pyconc_classes;
+struct pyconc_class_lookup;
 
-/* Write `object` in tagged form.  Returns the bytes written (> 0), 0 if it
- * has no tagged form (nested, aliased, another type) or does not fit into
- * `capacity`.  Never raises. */
-size_t pyconc_tagged_encode(PyObject *object, uint8_t *out, size_t capacity);
+/* Write `object` in tagged form; `classes` may be NULL: then no instances.
+ * Returns the bytes written (> 0), with their form: TAGGED or CLASSED.  Or 0:
+ * then `form` is PICKLED if the object has no tagged form (a part is of
+ * another type, contains itself, or lies too deep; too many parts to tell
+ * which are the same), and TAGGED if only `capacity` is too small.  Without
+ * `out` it only measures.  Never raises.  Runs no user code after it has
+ * looked at anything that it returns; what pyconc_tagged_size has seen it
+ * encodes without any.  The GIL is released around copies of 1 MiB and more,
+ * which happen only for a bytes or str that is the whole object. */
+size_t pyconc_tagged_encode(PyObject *object, struct pyconc_classes *classes,
+                            uint8_t *out, size_t capacity,
+                            enum pyconc_form *form);
 
 /* Bytes of the tagged form, or 0 if the object has none.  Never raises. */
-size_t pyconc_tagged_size(PyObject *object);
+size_t pyconc_tagged_size(PyObject *object, struct pyconc_classes *classes);
 
 /* A new reference, or NULL with an exception (ValueError for damaged bytes,
- * MemoryError). */
-PyObject *pyconc_tagged_decode(const uint8_t *data, size_t length);
+ * MemoryError, whatever the lookup raises).  `lookup` may be NULL: instances
+ * are damage then.  No user code runs but the lookup's and, with containers,
+ * a collection of garbage. */
+PyObject *pyconc_tagged_decode(const struct pyconc_class_lookup *lookup,
+                               const uint8_t *data, size_t length);
 
 /* --- pickled.c: runs user code (reducers), may release the GIL ---------- */
 
@@ -99,13 +111,14 @@ void pyconc_pickled_clear(struct pyconc_pickled *pickled);
 PyObject *pyconc_unpickle(struct pyconc_codec *codec, enum pyconc_form form,
                           const uint8_t *data, uint64_t size_bytes);
 
-/* Decode any form; as pyconc_unpickle. */
+/* Decode any form; as the two above.  `data` may lie in shared memory. */
 static inline PyObject *
 pyconc_decode(struct pyconc_codec *codec, enum pyconc_form form,
-              const uint8_t *data, uint64_t size_bytes)
+              const struct pyconc_class_lookup *lookup, const uint8_t *data,
+              uint64_t size_bytes)
 {
-    return form == PYCONC_FORM_TAGGED
-               ? pyconc_tagged_decode(data, (size_t)size_bytes)
+    return form == PYCONC_FORM_TAGGED || form == PYCONC_FORM_CLASSED
+               ? pyconc_tagged_decode(lookup, data, (size_t)size_bytes)
                : pyconc_unpickle(codec, form, data, size_bytes);
 }
 

@@ -53,8 +53,8 @@ pyconc_block_decode(struct pyconc_state *state, PyObject *object,
     struct pyconc_block *block = (struct pyconc_block *)object;
 
     block->pins++;
-    PyObject *result =
-        pyconc_decode(state->codec, form, block->data, block->size_bytes);
+    PyObject *result = pyconc_decode(state->codec, form, NULL, block->data,
+                                     block->size_bytes);
     block->pins--;
     return result;
 }

@@ -165,7 +165,7 @@ pyconc_value_decode(struct pyconc_state *state, PyObject *value, uint8_t *kind,
         return PyObject_CallOneArg(state->decode_error, value);
     }
     if (PyBytes_CheckExact(value)) {
-        result = pyconc_decode(state->codec, (enum pyconc_form)form,
+        result = pyconc_decode(state->codec, (enum pyconc_form)form, NULL,
                                (const uint8_t *)PyBytes_AS_STRING(value),
                                (uint64_t)PyBytes_GET_SIZE(value));
     }

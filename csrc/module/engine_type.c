@@ -371,9 +371,15 @@ engine_slot(PyObject *self, PyObject *argument)
 }
 
 static PyObject *
-engine_break(PyObject *self, PyObject *error)
+engine_break(PyObject *self, PyObject *arguments)
 {
-    pyconc_engine_break(PYCONC_ENGINE(self), error);
+    PyObject *error, *refusal = Py_None;
+
+    if (!PyArg_ParseTuple(arguments, "O|O:fail", &error, &refusal)) {
+        return NULL;
+    }
+    pyconc_engine_break(PYCONC_ENGINE(self), error,
+                        refusal != Py_None ? refusal : error);
     Py_RETURN_NONE;
 }
 
@@ -661,9 +667,10 @@ static PyMethodDef engine_methods[] = {
     {"slot", engine_slot, METH_O,
      PyDoc_STR("slot($self, slot, /)\n--\n\n"
                "Return (status, error of the initializer or None).")},
-    {"fail", engine_break, METH_O,
-     PyDoc_STR("fail($self, error, /)\n--\n\n"
-               "Fail what is pending and all later submits.")},
+    {"fail", engine_break, METH_VARARGS,
+     PyDoc_STR(
+         "fail($self, error, refusal=None, /)\n--\n\n"
+         "Fail what is pending with error, later submits with refusal.")},
     {"serve", engine_serve, METH_O,
      PyDoc_STR("serve($self, pool, /)\n--\n\n"
                "Keep this pool alive while it has tasks; it alone submits.")},

@@ -18,8 +18,8 @@
 #ifndef PYCONC_WORKERS_ENGINE_H
 #define PYCONC_WORKERS_ENGINE_H
 
+#include "codec/classes.h"
 #include "codec/codec.h"
-#include "codec/instance.h"
 #include "future/block.h"
 #include "future/outcome.h"
 #include "workers/layout.h"
@@ -212,8 +212,10 @@ uint32_t pyconc_function_class_number(void *engine, PyTypeObject *type);
 Py_ssize_t pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
                                PyObject *make_error);
 
-/* Fail everything that is pending with `error`, and all later submits. */
-void pyconc_engine_break(struct pyconc_engine *engine, PyObject *error);
+/* Fail everything that is pending with `error`, and all later submits with
+ * `refusal`. */
+void pyconc_engine_break(struct pyconc_engine *engine, PyObject *error,
+                         PyObject *refusal);
 
 /* The error that a worker's initializer left, decoded, or None. */
 PyObject *pyconc_engine_slot_error(struct pyconc_engine *engine,

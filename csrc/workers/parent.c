@@ -69,32 +69,6 @@ put_in_block(struct pyconc_engine *engine, struct pyconc_message *message,
     return 0;
 }
 
-/* 0; 1: it has no such form; -1: an exception. */
-static int
-encode_instance(struct pyconc_engine *engine, PyObject *payload,
-                uint32_t number, struct pyconc_message *message,
-                struct pyconc_task *task)
-{
-    uint8_t *data;
-
-    message->flags = PYCONC_FORM_INSTANCE;
-    size_t size = pyconc_instance_encode(payload, number, message->payload,
-                                         sizeof(message->payload));
-    if (size > 0) {
-        message->length = (uint16_t)size;
-        return 0;
-    }
-    size = pyconc_instance_size(payload);
-    if (size == 0) {
-        return 1;
-    }
-    if (put_in_block(engine, message, task, size, &data) < 0) {
-        return -1;
-    }
-    (void)pyconc_instance_encode(payload, number, data, size);
-    return 0;
-}
-
 /* Pickle the payload into `message`. */
 static int
 encode_pickled(struct pyconc_engine *engine, PyObject *payload,
@@ -134,30 +108,29 @@ encode(struct pyconc_engine *engine, PyObject *payload,
     static const char main_name[] = "__main__";
     const uint8_t *stored;
     uint64_t stored_bytes;
+    enum pyconc_form form;
 
-    uint32_t number = pyconc_class_number(&engine->classes, payload);
-    if (number != PYCONC_CLASS_NONE) {
-        int status = encode_instance(engine, payload, number, message, task);
-        if (status <= 0) {
-            return status;
-        }
-    }
-    message->flags = PYCONC_FORM_TAGGED;
-    size_t size = pyconc_tagged_encode(payload, message->payload,
-                                       sizeof(message->payload));
+    size_t size =
+        pyconc_tagged_encode(payload, &engine->classes, message->payload,
+                             sizeof(message->payload), &form);
+    message->flags = (uint8_t)form;
     if (CONC_LIKELY(size > 0)) {
         message->length = (uint16_t)size;
         return 0;
     }
-    size = pyconc_tagged_size(payload);
+    if (form != PYCONC_FORM_PICKLED) {
+        size = pyconc_tagged_size(payload, &engine->classes);
+    }
     if (size > 0) {
         uint8_t *data;
         if (put_in_block(engine, message, task, size, &data) < 0) {
             return -1;
         }
-        size_t written = pyconc_tagged_encode(payload, data, size);
+        size_t written =
+            pyconc_tagged_encode(payload, &engine->classes, data, size, &form);
         CONC_ASSERT(written == size);
         (void)written;
+        message->flags = (uint8_t)form | PYCONC_FLAG_BLOCK;
         return 0;
     }
     if (encode_pickled(engine, payload, message, task, PYCONC_BY_VALUE_NEEDED,
@@ -417,20 +390,32 @@ corrupt_answer(struct pyconc_engine *engine, uint8_t *kind)
     return error_answer(kind);
 }
 
-static PyObject *
-decode_instance(struct pyconc_engine *engine, const uint8_t *data,
-                size_t length, uint8_t *kind)
+/* For struct pyconc_class_lookup: our own classes come back. */
+static PyTypeObject *
+class_of(void *context, uint32_t number)
 {
-    uint32_t number = pyconc_instance_number(data, length);
+    struct pyconc_engine *engine = context;
     PyObject *type =
         number < PYCONC_FUNCTIONS_MAX ? engine->functions[number].key : NULL;
 
     if (type == NULL || !PyType_Check(type)) {
-        return corrupt_answer(engine, kind);
+        pyconc_raise_status(engine->state, CONC_CORRUPT,
+                            "reading the answer of a worker", NULL);
+        return NULL;
     }
+    return (PyTypeObject *)Py_NewRef(type);
+}
+
+/* An answer in tagged form; classed ones must be read at once, while the
+ * engine is there to ask. */
+static PyObject *
+decode_tagged(struct pyconc_engine *engine, const uint8_t *data,
+              uint64_t size_bytes, uint8_t *kind)
+{
+    struct pyconc_class_lookup lookup = {class_of, engine};
+    PyObject *value = pyconc_tagged_decode(&lookup, data, (size_t)size_bytes);
+
     *kind = PYCONC_VALUE_RESULT;
-    PyObject *value =
-        pyconc_instance_decode((PyTypeObject *)type, data, length);
     return value != NULL ? value : error_answer(kind);
 }
 
@@ -448,10 +433,11 @@ take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
         return corrupt_answer(engine, kind);
     }
     const uint8_t *data = engine->region.base + offset;
-    if (form == PYCONC_FORM_INSTANCE &&
-        (size_bytes > PYCONC_INSTANCE_BYTES_MAX ||
-         *kind != PYCONC_VALUE_RAW_RESULT)) {
-        return corrupt_answer(engine, kind);
+    if (form == PYCONC_FORM_CLASSED && *kind == PYCONC_VALUE_RAW_RESULT) {
+        PyObject *value = decode_tagged(engine, data, size_bytes, kind);
+        conc_heap_return(&engine->region, &engine->heaps_shared[1 + slot],
+                         offset);
+        return value;
     }
     if (size_bytes >= COPY_OUT_BYTES && *kind == PYCONC_VALUE_RAW_RESULT) {
         struct pyconc_block *block =
@@ -474,13 +460,6 @@ take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
                                                     (Py_ssize_t)size_bytes);
         conc_heap_return(&engine->region, &engine->heaps_shared[1 + slot],
                          offset);
-        if (bytes != NULL && form == PYCONC_FORM_INSTANCE) {
-            PyObject *value = decode_instance(
-                engine, (const uint8_t *)PyBytes_AS_STRING(bytes),
-                (size_t)size_bytes, kind);
-            Py_DECREF(bytes);
-            return value;
-        }
         if (bytes != NULL) {
             return bytes;
         }
@@ -522,17 +501,11 @@ pyconc_engine_take_answer(struct pyconc_engine *engine, uint32_t index,
         return take_block(engine, slot, reference.offset, reference.size_bytes,
                           kind, *form);
     }
-    PyObject *value;
-    if (*form == PYCONC_FORM_INSTANCE && operation == PYCONC_RESULT) {
-        return decode_instance(engine, payload, length, kind);
+    if (operation == PYCONC_RESULT &&
+        (*form == PYCONC_FORM_TAGGED || *form == PYCONC_FORM_CLASSED)) {
+        return decode_tagged(engine, payload, length, kind);
     }
-    if (*form == PYCONC_FORM_TAGGED && operation == PYCONC_RESULT) {
-        value = pyconc_tagged_decode(payload, length);
-        *kind = PYCONC_VALUE_RESULT;
-    }
-    else {
-        value = PyBytes_FromStringAndSize((const char *)payload, length);
-    }
+    PyObject *value = PyBytes_FromStringAndSize((const char *)payload, length);
     return value != NULL ? value : error_answer(kind);
 }
 
@@ -573,7 +546,7 @@ break_damaged(struct pyconc_engine *engine, int status)
 {
     pyconc_raise_status(engine->state, status, "running a pool", NULL);
     PyObject *error = pyconc_error_take();
-    pyconc_engine_break(engine, error);
+    pyconc_engine_break(engine, error, error);
     Py_DECREF(error);
 }
 
@@ -596,7 +569,7 @@ pyconc_engine_drain(struct pyconc_engine *engine)
                 pyconc_raise_status(engine->state, status,
                                     "taking the answers of the workers", NULL);
                 PyObject *error = pyconc_error_take();
-                pyconc_engine_break(engine, error);
+                pyconc_engine_break(engine, error, error);
                 Py_DECREF(error);
             }
             if (engine->chain == CONC_CELL_NONE) {

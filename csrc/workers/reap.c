@@ -127,10 +127,11 @@ fail_owner(struct pyconc_engine *engine, struct pyconc_task *task,
 }
 
 void
-pyconc_engine_break(struct pyconc_engine *engine, PyObject *error)
+pyconc_engine_break(struct pyconc_engine *engine, PyObject *error,
+                    PyObject *refusal)
 {
     if (engine->broken == NULL) {
-        engine->broken = Py_NewRef(error);
+        engine->broken = Py_NewRef(refusal);
     }
     if (!pyconc_engine_is_ours(engine)) {
         return;

@@ -98,16 +98,10 @@ pyconc_worker_attach(struct pyconc_worker *worker, int fd)
 /* --- decoding ------------------------------------------------------------ */
 
 static PyObject *
-decode_at(struct pyconc_worker *worker, uint64_t offset, uint64_t size_bytes,
-          enum pyconc_form form)
+corrupt_task(struct pyconc_worker *worker)
 {
-    const uint8_t *data = conc_region_at(&worker->region, offset, size_bytes);
-
-    if (data == NULL) {
-        return pyconc_raise_status(worker->state, CONC_CORRUPT,
-                                   "reading a task", NULL);
-    }
-    return pyconc_decode(worker->state->codec, form, data, size_bytes);
+    return pyconc_raise_status(worker->state, CONC_CORRUPT, "reading a task",
+                               NULL);
 }
 
 static int
@@ -128,8 +122,7 @@ static PyObject *
 decode_function(struct pyconc_worker *worker, uint32_t index)
 {
     if (index >= PYCONC_FUNCTIONS_MAX) {
-        return pyconc_raise_status(worker->state, CONC_CORRUPT,
-                                   "reading a task", NULL);
+        return corrupt_task(worker);
     }
     const struct pyconc_function_entry *shared = &worker->entries[index];
     uint32_t generation = shared->generation;
@@ -139,8 +132,14 @@ decode_function(struct pyconc_worker *worker, uint32_t index)
         return Py_NewRef(worker->functions[index]);
     }
     uint8_t travel = shared->travel;
-    PyObject *function = decode_at(worker, shared->offset, shared->size_bytes,
-                                   (enum pyconc_form)shared->form);
+    const uint8_t *data =
+        conc_region_at(&worker->region, shared->offset, shared->size_bytes);
+    if (data == NULL) {
+        return corrupt_task(worker);
+    }
+    PyObject *function =
+        pyconc_unpickle(worker->state->codec, (enum pyconc_form)shared->form,
+                        data, shared->size_bytes);
     if (function != NULL && travel == PYCONC_BY_MAIN) {
         PyObject *both = function;
         function = PyObject_CallOneArg(worker->state->load_main, both);
@@ -157,65 +156,49 @@ decode_function(struct pyconc_worker *worker, uint32_t index)
     return function;
 }
 
-static PyObject *
-decode_instance(struct pyconc_worker *worker, const uint8_t *data,
-                size_t length)
+/* For struct pyconc_class_lookup: classes travel as functions do. */
+static PyTypeObject *
+class_of(void *context, uint32_t number)
 {
-    uint32_t number = pyconc_instance_number(data, length);
+    struct pyconc_worker *worker = context;
     PyObject *type = decode_function(worker, number);
-    PyObject *object = NULL;
 
-    if (type == NULL) {
-        return NULL;
+    if (type != NULL && !PyType_Check(type)) {
+        Py_DECREF(type);
+        type = corrupt_task(worker);
     }
-    if (!PyType_Check(type)) {
-        pyconc_raise_status(worker->state, CONC_CORRUPT, "reading a task",
-                            NULL);
-    }
-    else {
-        object = pyconc_instance_decode((PyTypeObject *)type, data, length);
-    }
-    Py_DECREF(type);
-    return object;
+    return (PyTypeObject *)type;
 }
 
 static PyObject *
 decode_payload(struct pyconc_worker *worker, const struct conc_cell *cell)
 {
+    struct pyconc_class_lookup lookup = {class_of, worker};
     uint8_t payload[CONC_CELL_PAYLOAD_BYTES];
+    const uint8_t *data = payload;
     uint8_t flags = cell->flags;
     uint16_t length = cell->length;
-    enum pyconc_form form = (enum pyconc_form)(flags & PYCONC_FLAG_FORM);
+    uint64_t size_bytes = length;
 
     if (length > sizeof(payload)) {
-        return pyconc_raise_status(worker->state, CONC_CORRUPT,
-                                   "reading a task", NULL);
+        return corrupt_task(worker);
     }
     memcpy(payload, cell->payload, length);
-    if (!(flags & PYCONC_FLAG_BLOCK)) {
-        return form == PYCONC_FORM_INSTANCE
-                   ? decode_instance(worker, payload, length)
-                   : pyconc_decode(worker->state->codec, form, payload,
-                                   length);
-    }
-    struct pyconc_block_ref reference;
-    if (length != sizeof(reference)) {
-        return pyconc_raise_status(worker->state, CONC_CORRUPT,
-                                   "reading a task", NULL);
-    }
-    memcpy(&reference, payload, sizeof(reference));
-    if (form == PYCONC_FORM_INSTANCE) {
-        uint8_t copy[PYCONC_INSTANCE_BYTES_MAX];
-        const uint8_t *data = conc_region_at(&worker->region, reference.offset,
-                                             reference.size_bytes);
-        if (data == NULL || reference.size_bytes > sizeof(copy)) {
-            return pyconc_raise_status(worker->state, CONC_CORRUPT,
-                                       "reading a task", NULL);
+    if (flags & PYCONC_FLAG_BLOCK) {
+        struct pyconc_block_ref reference;
+        if (length != sizeof(reference)) {
+            return corrupt_task(worker);
         }
-        memcpy(copy, data, reference.size_bytes);
-        return decode_instance(worker, copy, (size_t)reference.size_bytes);
+        memcpy(&reference, payload, sizeof(reference));
+        size_bytes = reference.size_bytes;
+        data = conc_region_at(&worker->region, reference.offset, size_bytes);
+        if (data == NULL) {
+            return corrupt_task(worker);
+        }
     }
-    return decode_at(worker, reference.offset, reference.size_bytes, form);
+    return pyconc_decode(worker->state->codec,
+                         (enum pyconc_form)(flags & PYCONC_FLAG_FORM), &lookup,
+                         data, size_bytes);
 }
 
 /* For an error message: the bytes of a payload that could not be decoded, or
@@ -426,31 +409,6 @@ answer_error(struct pyconc_worker *worker, struct conc_cell *cell)
     Py_XDECREF(bytes);
 }
 
-/* 0; 1: it has no such form; -1: an exception. */
-static int
-answer_instance(struct pyconc_worker *worker, struct conc_cell *cell,
-                PyObject *result, uint32_t number)
-{
-    uint8_t *data;
-
-    cell->flags = PYCONC_FORM_INSTANCE;
-    size_t size = pyconc_instance_encode(result, number, cell->payload,
-                                         sizeof(cell->payload));
-    if (size > 0) {
-        cell->length = (uint16_t)size;
-        return 0;
-    }
-    size = pyconc_instance_size(result);
-    if (size == 0) {
-        return 1;
-    }
-    if (answer_in_block(worker, cell, size, &data) < 0) {
-        return -1;
-    }
-    (void)pyconc_instance_encode(result, number, data, size);
-    return 0;
-}
-
 static int
 answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
               PyObject *result)
@@ -458,26 +416,24 @@ answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
     uint8_t *data = cell->payload;
 
     cell->operation = PYCONC_RESULT;
-    uint32_t number = pyconc_class_number(&worker->classes, result);
-    if (number != PYCONC_CLASS_NONE) {
-        int status = answer_instance(worker, cell, result, number);
-        if (status <= 0) {
-            return status;
-        }
-    }
-    cell->flags = PYCONC_FORM_TAGGED;
-    size_t size =
-        pyconc_tagged_encode(result, cell->payload, sizeof(cell->payload));
+    enum pyconc_form form;
+    size_t size = pyconc_tagged_encode(result, &worker->classes, data,
+                                       sizeof(cell->payload), &form);
+    cell->flags = (uint8_t)form;
     if (CONC_LIKELY(size > 0)) {
         cell->length = (uint16_t)size;
         return 0;
     }
-    size = pyconc_tagged_size(result);
+    if (form != PYCONC_FORM_PICKLED) {
+        size = pyconc_tagged_size(result, &worker->classes);
+    }
     if (size > 0) {
         if (answer_in_block(worker, cell, size, &data) < 0) {
             return -1;
         }
-        (void)pyconc_tagged_encode(result, data, size);
+        (void)pyconc_tagged_encode(result, &worker->classes, data, size,
+                                   &form);
+        cell->flags = (uint8_t)form | PYCONC_FLAG_BLOCK;
         return 0;
     }
 

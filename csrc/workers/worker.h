@@ -7,8 +7,8 @@
 #ifndef PYCONC_WORKERS_WORKER_H
 #define PYCONC_WORKERS_WORKER_H
 
+#include "codec/classes.h"
 #include "codec/codec.h"
-#include "codec/instance.h"
 #include "py/state.h"
 #include "workers/layout.h"
 

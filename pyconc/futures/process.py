@@ -184,8 +184,10 @@ class ProcessPoolExecutor(
             self._finalizer.atexit = False
             # What is registered keeps the group, the error that broke it,
             # and through its traceback perhaps us.
-            group.on_finish = partial(
-                _forget, self._finalizer.detach, _finish_at_exit(group)
+            group.when_finished(
+                partial(
+                    _forget, self._finalizer.detach, _finish_at_exit(group)
+                )
             )
 
     def _grow(self) -> None:
@@ -193,17 +195,17 @@ class ProcessPoolExecutor(
             self._group.grow()
 
     def _refuse(self) -> None:
-        engine = self._engine
-        if engine is not None and engine.broken is not None:
-            if isinstance(engine.broken, BrokenProcessPool):
-                raise BrokenProcessPool(str(engine.broken)) from engine.broken
-            raise engine.broken
+        broken = None if self._engine is None else self._engine.broken
+        if isinstance(broken, BrokenProcessPool):
+            raise BrokenProcessPool(str(broken)) from broken
         if self._shutdown:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if _exiting:
             raise RuntimeError(
                 "cannot schedule new futures after interpreter shutdown"
             )
+        if broken is not None:
+            raise broken
 
     # --- the documented interface ------------------------------------------
 

@@ -140,7 +140,7 @@ class Pool(multiprocessing.pool.Pool):
         self._group.start(processes)
         self._terminate = end_with(self, self._group, _EXIT_PRIORITY)
         # As in ProcessPoolExecutor: it would keep the error that broke us.
-        self._group.on_finish = self._terminate.cancel
+        self._group.when_finished(self._terminate.cancel)
         self._state = RUN
 
     def __del__(self, _warn: Any = warnings.warn, _run: str = RUN) -> None:

@@ -11,6 +11,7 @@ until it dies.
 
 import collections
 import concurrent.futures
+import contextlib
 import faulthandler
 import functools
 import gc
@@ -342,6 +343,11 @@ def play_round(user, index, size):
     submit_round(user, index, size)
     user.settle()
     user.iterate(size)
+    # One by one while others block: the next one needs a sentinel.
+    for _ in range(2 * WORKERS):
+        user.submit(slow)
+        time.sleep(0.0004)
+    user.settle()
     # Alone, so that the workers fall idle before and after.
     for pause in (0, 0.0001, 0.001):
         time.sleep(pause)
@@ -363,10 +369,14 @@ def check_history(user):
     assert not user.must_not_run & started.keys(), "a cancelled task ran"
 
 
-def make_user(kind, method, point, passes):
+def make_user(kind, method, role, point, passes):
     context = pyconc.multiprocessing.get_context(method)
-    # With some limit workers also leave one by one.
-    max_tasks = 9 if passes == 2 or point in LEAVING else None
+    # With some limit workers also leave one by one; but then few of them
+    # live to see a rare point, fewest where starting one takes long.
+    leave = point in LEAVING or (
+        method == "fork" and role == "sibling" and passes == 1
+    )
+    max_tasks = 9 if leave else None
     if kind == "pool":
         return PoolUser(context, max_tasks)
     return ExecutorUser(context, max_tasks, kind)
@@ -382,10 +392,10 @@ def check_refusal(user):
         raise AssertionError("a broken pool takes tasks")
 
 
-def live_until_dead(kind, method, point, passes):
-    """The parent dies, at the latest while its third pool ends."""
+def live_until_dead(kind, method, role, point, passes):
+    """The parent dies, at the latest while one of its pools ends."""
     for life in range(ROUNDS):
-        user = make_user(kind, method, point, passes)
+        user = make_user(kind, method, role, point, passes)
         if life == 0 and passes == 3:
             user.submit_many(MORE_THAN_CELLS)
         for index in range(2):
@@ -399,7 +409,13 @@ def live_until_dead(kind, method, point, passes):
                 user.settle()
         except Refused:
             assert kind == "break"
-        user.close()
+        if life % 2:
+            user.close()
+        else:
+            with contextlib.suppress(Refused):
+                user.submit_many(100)
+            user.terminate()
+            user.settle()
     raise AssertionError("the point was not reached")
 
 
@@ -480,9 +496,9 @@ def main(kind, method, role, point, passes):
         multiprocessing.forkserver.ensure_running()
     if role == "parent":
         _core.crash_role("parent")
-        live_until_dead(kind, method, point, passes)
+        live_until_dead(kind, method, role, point, passes)
     before = state_of_process()
-    user = make_user(kind, method, point, passes)
+    user = make_user(kind, method, role, point, passes)
     size = 8 if method == "fork" or role != "worker" else 4
     if role == "frozen":
         live_beside_frozen(user, point, size)

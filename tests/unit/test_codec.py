@@ -6,6 +6,7 @@ The invariants are those of docs/internals/codec.md.
 import copyreg
 import enum
 import functools
+import gc
 import math
 import operator
 import pickle
@@ -23,12 +24,13 @@ from hypothesis import strategies as st
 
 from pyconc import _core
 
-TAGGED, PICKLED, BUFFERS = range(3)
+TAGGED, PICKLED, BUFFERS, CLASSED = range(4)
 OUT_OF_BAND_BYTES = 64 * 1024
 
 
-def round_trip(value, by_value=False):
-    return _core.codec_decode(*_core.codec_encode(value, by_value))
+def round_trip(value, by_value=False, classes=()):
+    form, data = _core.codec_encode(value, by_value, classes)
+    return _core.codec_decode(form, data, classes)
 
 
 def form_of(value):
@@ -60,9 +62,20 @@ def graph(value):
     return describe(value)
 
 
-def assert_like_pickle(value):
+def assert_like_pickle(value, classes=()):
     expected = graph(pickle.loads(pickle.dumps(value, 5)))
-    assert graph(round_trip(value)) == expected
+    assert graph(round_trip(value, classes=classes)) == expected
+
+
+class Plain:
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+class Node:
+    def __init__(self, value):
+        self.value = value
+        self.next = self
 
 
 # Also the single surrogates, which st.text() leaves out.
@@ -99,10 +112,12 @@ def graphs(draw):
     hashable = list(nodes)
     for _ in range(draw(st.integers(0, 4))):
         items = draw(st.lists(st.sampled_from(nodes), max_size=12))
-        kind = draw(st.sampled_from([list, tuple, dict, "cycle"]))
+        kind = draw(st.sampled_from([list, tuple, dict, Plain, "cycle"]))
         if kind is dict:
             keys = draw(st.lists(st.sampled_from(hashable), max_size=12))
             node = dict(zip(keys, items))
+        elif kind is Plain:
+            node = Plain(**dict(zip("abcdef", items)))
         elif kind == "cycle":
             node = list(items)
             node.append(node)
@@ -130,6 +145,7 @@ def test_scalar_is_tagged_and_comes_back(value):
 @given(graphs())
 def test_any_graph_comes_back_as_pickle_would_give_it(value):
     assert_like_pickle(value)
+    assert_like_pickle(value, (int, Plain))
 
 
 @pytest.mark.parametrize("bits", range(0, 200))
@@ -260,19 +276,67 @@ def test_other_types_are_pickled_and_keep_their_type(value):
     assert type(again[0]) is type(value)
 
 
-def test_nested_container_is_pickled():
+def nested(depth, make=list):
+    value = make([])
+    for _ in range(depth - 1):
+        value = make([value])
+    return value
+
+
+@pytest.mark.parametrize("make", [list, tuple])
+@pytest.mark.parametrize("depth", [1, 2, 8])
+def test_nested_container_is_tagged(depth, make):
+    value = nested(depth, make)
+    assert form_of(value) == TAGGED
+    assert_like_pickle(value)
+
+
+def test_deeply_nested_container_is_pickled():
+    assert form_of(nested(9)) == PICKLED
+    assert_like_pickle(nested(9))
+    assert_like_pickle(nested(90))
+
+
+def test_rows_share_their_keys():
+    rows = [{"name": f"row {i}", "value": i} for i in range(100)]
+    form, data = _core.codec_encode(rows)
+    assert form == TAGGED
+    assert data.count(b"value") == 1
+    assert_like_pickle(rows)
+
+
+def test_same_container_at_two_places():
     row = [0, 0]
     again = round_trip([row] * 3)
     assert again == [row] * 3
     assert again[0] is again[1] is again[2]
 
 
-@pytest.mark.parametrize("distance", [1, 7, 8, 9, 100, 254, 255, 300])
+@pytest.mark.parametrize(
+    "value", [[(1, 2)] * 3, [()] * 3, [{}] * 2, ([[]],) * 2, {"a": [], "b": ()}]
+)
+def test_sharing_of_containers(value):
+    assert form_of(value) == TAGGED
+    assert_like_pickle(value)
+
+
+def test_container_within_itself_is_pickled():
+    by_list = []
+    by_list.append((by_list,))
+    by_dict = {}
+    by_dict["self"] = by_dict
+    for value in (by_list, by_dict, [by_list, by_list]):
+        assert form_of(value) == PICKLED
+        assert_like_pickle(value)
+
+
+@pytest.mark.parametrize("distance", [1, 7, 8, 9, 100, 253, 254, 255, 300])
 @pytest.mark.parametrize("make", [list, tuple])
 def test_alias_is_kept_at_any_distance(distance, make):
     first = "".join(["some ", "text"])
     value = make([first, *(f"text {i}" for i in range(distance - 1)), first])
-    assert form_of(value) == PICKLED
+    # The container itself is a part as well, of 256 that are remembered.
+    assert form_of(value) == (TAGGED if distance < 255 else PICKLED)
     again = round_trip(value)
     assert again == value
     assert again[0] is again[-1]
@@ -291,33 +355,187 @@ def test_equal_texts_that_are_two_objects_stay_two():
     assert first is not second
 
 
+# --- instances of plain classes ---------------------------------------------
+
+
+def form_with(value, *classes):
+    return _core.codec_encode(value, 0, classes)[0]
+
+
+def test_instance_is_classed_and_comes_back():
+    for value in (
+        Plain(),
+        Plain(x=1, y=-1),
+        [Plain(x=i, name=f"p {i}") for i in range(50)],
+        (Plain(inner=Plain(x=[1, 2])), 5),
+        {"key": Plain(x=Plain())},
+    ):
+        assert form_with(value, int, Plain) == CLASSED
+        assert_like_pickle(value, (int, Plain))
+
+
+def test_class_that_is_not_of_the_pool_is_pickled():
+    assert form_with([Plain()], Node) == PICKLED
+    assert form_with(Plain()) == PICKLED
+
+
+def test_instances_share_as_with_pickle():
+    text = "".join(["some ", "text"])
+    shared = Plain(text=text)
+    value = [shared, shared, Plain(inner=shared, text=text), {"key": text}]
+    assert form_with(value, Plain) == CLASSED
+    assert_like_pickle(value, (Plain,))
+
+
+def test_instance_within_itself_is_pickled():
+    assert form_with(Node(1), Node) == PICKLED
+    assert_like_pickle(Node(1), (Node,))
+
+
+def test_instance_that_holds_its_own_dict():
+    value = Plain(x=1)
+    value.own = vars(value)
+    assert_like_pickle(value, (Plain,))
+    value = Plain(x=1)
+    assert_like_pickle([value, vars(value)], (Plain,))
+    assert_like_pickle([vars(value), value], (Plain,))
+
+
+def test_instance_with_another_kind_of_dict_is_pickled():
+    value = Plain()
+    value.__dict__ = OrderedDict(x=1)
+    assert form_with(value, Plain) == PICKLED
+
+
+def test_names_of_attributes_are_interned():
+    first, second = round_trip([Plain(x=1), Plain(x=2)], 0, (Plain,))
+    for again in (first, second):
+        assert next(iter(vars(again))) is sys.intern("x")
+    name = "".join(["a long ", "name"])
+    (key,) = vars(round_trip(Plain(**{name: 1}), 0, (Plain,)))
+    assert key is sys.intern("a long name")
+
+
+def test_class_is_looked_at_again_when_it_changes():
+    class Local(Plain):
+        pass
+
+    assert form_with([Local(x=1)], Local) == CLASSED
+    Local.__getstate__ = lambda self: {"x": 2}
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        form_with([Local(x=1)], Local)  # pickle cannot find it by name
+    del Local.__getstate__
+    assert form_with([Local(x=1)], Local) == CLASSED
+
+
+def test_object_that_changes_while_its_class_is_asked_about(monkeypatch):
+    """Python code runs then, and may do anything to what is encoded."""
+    value = [*("".join(["text ", str(i)]) for i in range(10)), Plain(x=1)]
+    numbers = iter(range(100))
+
+    class Restless(tuple):
+        def __contains__(self, _):
+            return True
+
+        def index(self, _cls):
+            value[0] = f"other {next(numbers)}"
+            return 0
+
+    # The tuple is subclassed, so that its search runs code.
+    form, data = _core.codec_encode(value, 0, Restless((Plain,)))
+    assert form == CLASSED
+    again = _core.codec_decode(form, data, (Plain,))
+    assert again[:-1] == value[:-1]
+
+
+def test_collection_of_garbage_finds_nothing_half_filled():
+    """Before 3.12 a finalizer may run in the middle of a decoding."""
+    value = [[i, (i, i + 1)] for i in range(61)]
+    seen = []
+
+    class Looker:
+        def __init__(self):
+            self.cycle = self
+
+        def __del__(self):
+            seen.extend(
+                found == value
+                for found in gc.get_objects()
+                if type(found) is list and len(found) == 61
+            )
+
+    form, data = _core.codec_encode(value)
+    assert form == TAGGED
+    threshold = gc.get_threshold()
+    for first in range(1, 60):
+        gc.collect()
+        looker = Looker()
+        gc.set_threshold(first)
+        try:
+            del looker
+            again = _core.codec_decode(form, data)
+        finally:
+            gc.set_threshold(*threshold)
+        assert again == value
+        del again
+    gc.collect()
+    assert all(seen)
+
+
 # --- damaged bytes ----------------------------------------------------------
 
 
-def decode_or_refuse(data):
+def decode_or_refuse(data, form=TAGGED, classes=()):
     try:
-        value = _core.codec_decode(TAGGED, data)
+        value = _core.codec_decode(form, data, classes)
     except ValueError:
+        return
+    except TypeError as error:  # a list as key
+        assert "unhashable" in str(error)
         return
     # What was accepted is a sound object.
     repr(value)
     hash(str(value))
-    assert_like_pickle(value)
+    assert_like_pickle(value, classes)
 
 
 @given(st.binary(max_size=64))
 @example(b"")
 @example(b"\x06\xff\xff\xff\xff\xff\xff\xff\xff\xff")
-@example(b"\x0b\xff\xff\xff\xff\xff\xff\xff\xff\x7f")
+@example(b"\x0c\xff\xff\xff\xff\xff\xff\xff\xff\x7f")
 @example(b"\x0a\xff\x00\x00\x00\x00\x00\x00\x00\x40")
 @example(b"\x0a\x01\xff\xff\xff\xff")
 @example(b"\x07\x02a\xff")
 @example(b"\x09\x02a\x00b\x00")
+@example(b"\x0b\x00")
+@example(b"\x0d\x01\x0b\x00")  # a list in itself
+@example(b"\x0c\x02\x07\x02ab\x0b\x02")  # no such part
+@example(b"\x0c\x02\x0c\x01\x01\x0e\x01\x0b\x01\x01")  # a tuple as key
+@example(b"\x0d\x01" * 30)
+@example(b"\x0f\x00\x00\x00\x00\x0e\x00")
+@example(b"\x0f\x00\x00\x00\x00\x0e\x01\x07\x02ab\x01")
+@example(b"\x0f\x09\x00\x00\x00\x0e\x00")
 def test_any_bytes_give_an_object_or_value_error(data):
     decode_or_refuse(data)
+    decode_or_refuse(data, CLASSED, (Plain, Node))
+
+
+def mutate(data, rng):
+    data = bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        place = rng.randrange(len(data) + 1)
+        change = rng.randrange(3)
+        if change == 0 and place < len(data):
+            data[place] = rng.choice([0, 1, 254, 255, rng.randrange(256)])
+        elif change == 1:
+            data[place:place] = rng.randbytes(rng.randint(1, 9))
+        else:
+            del data[place : place + rng.randint(1, 3)]
+    return bytes(data)
 
 
 def test_mutated_bytes_give_an_object_or_value_error(rng):
+    row = {"key": [1, "two"], 2: ("three", b"four")}
     samples = [
         2**80,
         1.5,
@@ -330,19 +548,16 @@ def test_mutated_bytes_give_an_object_or_value_error(rng):
         [1 << 70, "\u20ac", b"b", -1],
         {"key": 1, 2: "value", "\xe9t\xe9": b""},
         [f"text {i}" for i in range(20)],
+        [row, row, [row, ("three", (), [[[]]])]],
+        Plain(x=1, text="text", row=row),
+        [Plain(x=Plain(y="text")), Plain(x=2, y="text")],
+        (Plain(x=1, y=2), 1),
     ]
-    for _ in range(5000):
-        data = bytearray(_core.codec_encode(rng.choice(samples))[1])
-        for _ in range(rng.randint(1, 3)):
-            place = rng.randrange(len(data) + 1)
-            change = rng.randrange(3)
-            if change == 0 and place < len(data):
-                data[place] = rng.choice([0, 1, 254, 255, rng.randrange(256)])
-            elif change == 1:
-                data[place:place] = rng.randbytes(rng.randint(1, 9))
-            else:
-                del data[place : place + rng.randint(1, 3)]
-        decode_or_refuse(bytes(data))
+    classes = (Plain,)
+    for _ in range(8000):
+        form, data = _core.codec_encode(rng.choice(samples), 0, classes)
+        if form in (TAGGED, CLASSED):
+            decode_or_refuse(mutate(data, rng), CLASSED, classes)
 
 
 @given(scalars)
@@ -393,17 +608,6 @@ def test_short_buffers_form_is_refused(data):
 
 
 # --- pickling ---------------------------------------------------------------
-
-
-class Plain:
-    def __init__(self, **attributes):
-        vars(self).update(attributes)
-
-
-class Node:
-    def __init__(self, value):
-        self.value = value
-        self.next = self
 
 
 def test_instances_share_and_refer_to_themselves():

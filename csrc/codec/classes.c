@@ -1,8 +1,7 @@
-#include "codec/instance.h"
+#include "codec/classes.h"
 
-#include <string.h>
-
-#include "py/compat.h"
+/* Classes that are made at run time would otherwise be kept for ever. */
+#define KNOWN_MAX 1024
 
 static PyObject *
 attribute(const char *module, const char *owner, const char *name)
@@ -69,22 +68,28 @@ static uint32_t
 ask(struct pyconc_classes *classes, PyTypeObject *type)
 {
     uint32_t number = PYCONC_CLASS_NONE;
-    PyObject *plain = PyObject_CallOneArg(classes->is_plain, (PyObject *)type);
 
+    classes->asked++;
+    PyObject *plain = PyObject_CallOneArg(classes->is_plain, (PyObject *)type);
     if (plain == Py_True) {
         number = classes->number_of(classes->context, type);
     }
     Py_XDECREF(plain);
     PyErr_Clear(); /* pickle will say what is wrong with it */
     if (type->tp_version_tag == 0) {
-        return number; /* no version to recognize it by: ask again */
+        return PYCONC_CLASS_NONE; /* no version to recognize it by */
     }
     unsigned long long entry =
         ((unsigned long long)type->tp_version_tag << 32) | number;
     PyObject *value = PyLong_FromUnsignedLongLong(entry);
+    if (PyDict_GET_SIZE(classes->known) >= KNOWN_MAX) {
+        classes->last = NULL;
+        PyDict_Clear(classes->known);
+    }
     if (value == NULL ||
         PyDict_SetItem(classes->known, (PyObject *)type, value) < 0) {
         PyErr_Clear();
+        number = PYCONC_CLASS_NONE;
     }
     else {
         classes->last = type;
@@ -140,105 +145,4 @@ pyconc_class_forget(struct pyconc_classes *classes, PyTypeObject *type)
         PyDict_DelItem(classes->known, (PyObject *)type) < 0) {
         PyErr_Clear();
     }
-}
-
-/* The instance's __dict__: new reference, or NULL without an exception. */
-static PyObject *
-attributes_of(PyObject *object)
-{
-    PyObject *attributes = PyObject_GenericGetDict(object, NULL);
-
-    if (attributes == NULL) {
-        PyErr_Clear();
-    }
-    return attributes;
-}
-
-size_t
-pyconc_instance_encode(PyObject *object, uint32_t number, uint8_t *out,
-                       size_t capacity)
-{
-    PyObject *attributes = attributes_of(object);
-    size_t size = 0;
-
-    if (attributes != NULL && capacity > sizeof(number)) {
-        size = pyconc_tagged_encode(attributes, out + sizeof(number),
-                                    capacity - sizeof(number));
-    }
-    Py_XDECREF(attributes);
-    if (size == 0) {
-        return 0;
-    }
-    memcpy(out, &number, sizeof(number));
-    return size + sizeof(number);
-}
-
-size_t
-pyconc_instance_size(PyObject *object)
-{
-    PyObject *attributes = attributes_of(object);
-    size_t size = attributes == NULL ? 0 : pyconc_tagged_size(attributes);
-
-    Py_XDECREF(attributes);
-    size = size == 0 ? 0 : size + sizeof(uint32_t);
-    return size <= PYCONC_INSTANCE_BYTES_MAX ? size : 0;
-}
-
-uint32_t
-pyconc_instance_number(const uint8_t *data, size_t length)
-{
-    uint32_t number;
-
-    if (length < sizeof(number)) {
-        return PYCONC_CLASS_NONE;
-    }
-    memcpy(&number, data, sizeof(number));
-    return number;
-}
-
-/* As pickle does it: with interned names, so that lookups compare pointers,
- * and into the dict that the object makes for itself.  (Given another one, an
- * object of 3.13.0 still looks for its attributes outside of it.) */
-static int
-set_attributes(PyObject *object, PyObject *attributes)
-{
-    PyObject *own = PyObject_GenericGetDict(object, NULL);
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    int status = own == NULL ? -1 : 0;
-
-    while (status == 0 && PyDict_Next(attributes, &position, &key, &value)) {
-        Py_INCREF(key);
-        if (PyUnicode_CheckExact(key)) {
-            PyUnicode_InternInPlace(&key);
-        }
-        status = PyDict_SetItem(own, key, value);
-        Py_DECREF(key);
-    }
-    Py_XDECREF(own);
-    return status;
-}
-
-PyObject *
-pyconc_instance_decode(PyTypeObject *type, const uint8_t *data, size_t length)
-{
-    PyObject *object = NULL;
-    PyObject *attributes = pyconc_tagged_decode(data + sizeof(uint32_t),
-                                                length - sizeof(uint32_t));
-
-    if (attributes == NULL) {
-        return NULL;
-    }
-    if (!PyDict_CheckExact(attributes)) {
-        PyErr_SetString(PyExc_ValueError,
-                        "a message between processes is damaged");
-        goto done;
-    }
-    object = type->tp_alloc(type, 0);
-    if (object != NULL && set_attributes(object, attributes) < 0) {
-        Py_CLEAR(object);
-    }
-done:
-    Py_DECREF(attributes);
-    return object;
 }

@@ -1,0 +1,69 @@
+/* The tagged form: what the encoder and the decoder agree on.
+ *
+ * A value is a tag byte and what follows from the tag: nothing, the bytes of
+ * a number, or a length and that many items.  A length below 255 is one byte,
+ * a longer one is 255 and eight bytes.  Numbers are little-endian.
+ *
+ *   TAG_INT + n   an int as n bytes of two's complement, n in 1..8
+ *   TAG_BIG_INT   length, so many bytes of two's complement
+ *   TAG_FLOAT     the eight bytes of a double
+ *   TAG_BYTES     length, bytes
+ *   TAG_ASCII, TAG_LATIN1, TAG_UCS2, TAG_UCS4
+ *                 length in characters, the characters as str keeps them
+ *   TAG_REFERENCE one byte: the index of an earlier part in the memo
+ *   TAG_TUPLE, TAG_LIST
+ *                 length, so many values
+ *   TAG_DICT      length, so many pairs of a scalar and a value
+ *   TAG_INSTANCE  four bytes, the number of a plain class; then the pairs of
+ *                 the instance's __dict__ as of a dict
+ *
+ * Identity (I1 of docs/internals/codec.md).  What is decoded must be shared
+ * within the object exactly as pickle would share it.  Pickle memoizes
+ * everything but numbers and constants.  So do both sides here: each part
+ * that is no number, and of which the interpreter may have more than one
+ * object, gets the next index of the memo when its tag is written or read,
+ * and where the same object comes again a reference is written.  A value
+ * that is the whole object has no need of a memo. */
+#ifndef PYCONC_CODEC_TAGGED_H
+#define PYCONC_CODEC_TAGGED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TAG_NONE = 1,
+    TAG_FALSE,
+    TAG_TRUE,
+    TAG_FLOAT,
+    TAG_BIG_INT,
+    TAG_BYTES,
+    TAG_ASCII,
+    TAG_LATIN1,
+    TAG_UCS2,
+    TAG_UCS4,
+    TAG_REFERENCE,
+    TAG_TUPLE, /* from here on: containers */
+    TAG_LIST,
+    TAG_DICT,
+    TAG_INSTANCE,
+    TAG_INT = 0x20,
+};
+
+#define TAGGED_LONG_LENGTH 255
+
+/* Containers within each other. */
+#define TAGGED_DEPTH_MAX 8
+
+/* An index is one byte. */
+#define TAGGED_MEMO_MAX 256
+
+/* Whether the interpreter has only one str or bytes of this value, so that
+ * decoding it twice gives one object as well. */
+static inline bool
+tagged_is_singleton(size_t length, size_t data_bytes)
+{
+    return length == 0 || (length == 1 && data_bytes == 1);
+}
+
+#endif
