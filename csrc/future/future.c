@@ -204,7 +204,7 @@ set_outcome(struct pyconc_future *future, PyObject *value,
         Py_XDECREF(entered);
         return NULL;
     }
-    outcome->value = Py_NewRef(value);
+    pyconc_outcome_set_value(outcome, Py_NewRef(value));
     outcome->kind = (uint8_t)kind;
     outcome->task = NULL;
     finish_locked(state, future);
@@ -375,6 +375,7 @@ future_add_done_callback(PyObject *self, PyObject *const *arguments,
         Py_RETURN_NONE;
     }
     int failed = 0;
+    pyconc_outcome_track(outcome);
     if (future->callbacks == NULL) {
         future->callbacks = PyList_New(0);
     }
@@ -584,6 +585,7 @@ make_condition(struct pyconc_future *future)
         Py_DECREF(condition);
         return 0;
     }
+    pyconc_outcome_track(outcome);
     future->waiters = waiters;
     future->condition = condition;
     outcome->deferred = 1;
@@ -688,6 +690,7 @@ pyconc_future_new(PyTypeObject *type, struct pyconc_source *source)
         if (source != NULL) {
             Py_INCREF(source->engine);
         }
+        pyconc_outcome_untrack(&future->outcome);
     }
     return future;
 }
@@ -711,12 +714,31 @@ future_init(PyObject *Py_UNUSED(self), PyObject *arguments, PyObject *keywords)
 }
 
 static int
+future_setattr(PyObject *self, PyObject *name, PyObject *value)
+{
+    return pyconc_outcome_setattr(&AS_FUTURE(self)->outcome, name, value);
+}
+
+static PyObject *
+get_dict(PyObject *self, void *Py_UNUSED(closure))
+{
+    return pyconc_outcome_get_dict(&AS_FUTURE(self)->outcome);
+}
+
+static int
+set_dict(PyObject *self, PyObject *dict, void *Py_UNUSED(closure))
+{
+    return pyconc_outcome_set_dict(&AS_FUTURE(self)->outcome, dict);
+}
+
+static int
 future_traverse(PyObject *self, visitproc visit, void *arg)
 {
     struct pyconc_future *future = AS_FUTURE(self);
 
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(future->outcome.value);
+    Py_VISIT(future->outcome.attributes);
     Py_VISIT(future->callbacks);
     Py_VISIT(future->condition);
     Py_VISIT(future->waiters);
@@ -809,7 +831,14 @@ static PyMethodDef future_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef future_members[] = {
+    {"__dictoffset__", Py_T_PYSSIZET,
+     offsetof(struct pyconc_future, outcome.attributes), Py_READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyGetSetDef future_getset[] = {
+    {"__dict__", get_dict, set_dict, NULL, NULL},
     {"_state", get_state, NULL, NULL, NULL},
     {"_condition", get_condition, NULL, NULL, NULL},
     {"_waiters", get_waiters, NULL, NULL, NULL},
@@ -830,7 +859,9 @@ static PyType_Slot future_slots[] = {
     {Py_tp_traverse, (void *)future_traverse},
     {Py_tp_clear, (void *)future_clear},
     {Py_tp_repr, (void *)future_repr},
+    {Py_tp_setattro, (void *)future_setattr},
     {Py_tp_methods, future_methods},
+    {Py_tp_members, future_members},
     {Py_tp_getset, future_getset},
     {0, NULL},
 };

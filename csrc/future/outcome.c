@@ -129,12 +129,57 @@ pyconc_outcome_detach(struct pyconc_outcome *outcome)
 }
 
 void
+pyconc_outcome_untrack(struct pyconc_outcome *outcome)
+{
+    PyObject_GC_UnTrack(outcome->object);
+}
+
+void
+pyconc_outcome_track(struct pyconc_outcome *outcome)
+{
+    if (!PyObject_GC_IsTracked(outcome->object)) {
+        PyObject_GC_Track(outcome->object);
+    }
+}
+
+void
+pyconc_outcome_set_value(struct pyconc_outcome *outcome, PyObject *value)
+{
+    if (PyObject_IS_GC(value)) {
+        pyconc_outcome_track(outcome);
+    }
+    Py_XSETREF(outcome->value, value);
+}
+
+int
+pyconc_outcome_setattr(struct pyconc_outcome *outcome, PyObject *name,
+                       PyObject *value)
+{
+    pyconc_outcome_track(outcome);
+    return PyObject_GenericSetAttr(outcome->object, name, value);
+}
+
+PyObject *
+pyconc_outcome_get_dict(struct pyconc_outcome *outcome)
+{
+    pyconc_outcome_track(outcome);
+    return PyObject_GenericGetDict(outcome->object, NULL);
+}
+
+int
+pyconc_outcome_set_dict(struct pyconc_outcome *outcome, PyObject *dict)
+{
+    pyconc_outcome_track(outcome);
+    return PyObject_GenericSetDict(outcome->object, dict, NULL);
+}
+
+void
 pyconc_outcome_arrive(struct pyconc_outcome *outcome, PyObject *value,
                       uint8_t kind, uint8_t form)
 {
     CONC_ASSERT(outcome->kind == PYCONC_VALUE_NONE);
     outcome->task = NULL;
-    outcome->value = value;
+    pyconc_outcome_set_value(outcome, value);
     outcome->kind = kind;
     outcome->form = form;
     if (outcome->deferred) {
@@ -206,7 +251,7 @@ pyconc_outcome_decode(struct pyconc_state *state,
         return -1;
     }
     if (outcome->value == raw) {
-        Py_SETREF(outcome->value, value);
+        pyconc_outcome_set_value(outcome, value);
         outcome->kind = kind;
     }
     else {
@@ -251,5 +296,6 @@ void
 pyconc_outcome_clear(struct pyconc_outcome *outcome)
 {
     Py_CLEAR(outcome->value);
+    Py_CLEAR(outcome->attributes);
     pyconc_outcome_detach(outcome);
 }

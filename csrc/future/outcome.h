@@ -38,6 +38,7 @@ struct pyconc_outcome {
     void *task;                   /* the engine's record, NULL when done */
     struct pyconc_link *links;    /* who waits */
     PyObject *value;              /* owns */
+    PyObject *attributes;         /* owns; __dict__ of object, or NULL */
     uint8_t state;                /* enum pyconc_outcome_state */
     uint8_t kind;                 /* enum pyconc_value_kind */
     uint8_t form;                 /* enum pyconc_form, for RAW_RESULT */
@@ -61,6 +62,23 @@ pyconc_outcome_is_done(const struct pyconc_outcome *outcome)
 {
     return outcome->state >= PYCONC_CANCELLED;
 }
+
+/* What the garbage collector sees.  A program may hold a million outcomes, of
+ * which hardly one is part of a cycle; to walk over all of them again and
+ * again took longer than the tasks.  So the collector does not know of one
+ * until it refers to something that may refer back: from then on it is
+ * tracked.  _untrack is for a new object, before anybody else has it. */
+void pyconc_outcome_untrack(struct pyconc_outcome *outcome);
+void pyconc_outcome_track(struct pyconc_outcome *outcome);
+
+/* Give the outcome its value (steals it). */
+void pyconc_outcome_set_value(struct pyconc_outcome *outcome, PyObject *value);
+
+/* For the types that embed an outcome: attributes that users set. */
+int pyconc_outcome_setattr(struct pyconc_outcome *outcome, PyObject *name,
+                           PyObject *value);
+PyObject *pyconc_outcome_get_dict(struct pyconc_outcome *outcome);
+int pyconc_outcome_set_dict(struct pyconc_outcome *outcome, PyObject *dict);
 
 /* Link a waiter: it will find `link` among its fired ones.  The caller has
  * set link->until_notified. */

@@ -216,21 +216,41 @@ completions_next(PyObject *object, PyObject *timeout)
     return future;
 }
 
-/* done(): the set of those that have finished. */
+/* unfinished(): the set of those that have not finished. */
 static PyObject *
-completions_done(PyObject *object, PyObject *Py_UNUSED(ignored))
+completions_unfinished(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     struct completions *self = AS_COMPLETIONS(object);
-    PyObject *done = PySet_New(NULL);
+    PyObject *unfinished = PySet_New(NULL);
 
-    for (Py_ssize_t i = 0; done != NULL && i < self->count; i++) {
+    for (Py_ssize_t i = 0; unfinished != NULL && i < self->count; i++) {
         PyObject *future = self->links[i].object;
-        if (future != NULL && is_settled(outcome_of(future)) &&
-            PySet_Add(done, future) < 0) {
-            Py_CLEAR(done);
+        if (future != NULL && !is_settled(outcome_of(future)) &&
+            PySet_Add(unfinished, future) < 0) {
+            Py_CLEAR(unfinished);
         }
     }
-    return done;
+    return unfinished;
+}
+
+/* accepts(set): whether all of them are futures of ours. */
+static PyObject *
+completions_accepts(PyObject *type, PyObject *futures)
+{
+    struct pyconc_state *state = pyconc_state_of((PyTypeObject *)type);
+    PyObject *iterator = PyObject_GetIter(futures);
+    PyObject *future;
+    int ours = 1;
+
+    if (iterator == NULL) {
+        return NULL;
+    }
+    while (ours && (future = PyIter_Next(iterator)) != NULL) {
+        ours = PyObject_TypeCheck(future, state->future_type);
+        Py_DECREF(future);
+    }
+    Py_DECREF(iterator);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(ours);
 }
 
 static int
@@ -277,8 +297,12 @@ static PyMethodDef completions_methods[] = {
     {"next", completions_next, METH_O,
      PyDoc_STR("next($self, timeout, /)\n--\n\n"
                "Return the next one to finish, None after `timeout` s.")},
-    {"done", completions_done, METH_NOARGS,
-     PyDoc_STR("done($self, /)\n--\n\nReturn the set of finished ones.")},
+    {"unfinished", completions_unfinished, METH_NOARGS,
+     PyDoc_STR("unfinished($self, /)\n--\n\n"
+               "Return the set of those that have not finished.")},
+    {"accepts", completions_accepts, METH_O | METH_CLASS,
+     PyDoc_STR("accepts($type, futures, /)\n--\n\n"
+               "Return whether all of them are futures of pyconc.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -126,8 +126,14 @@ pyconc_apply_start(struct pyconc_engine *engine, PyTypeObject *type,
     if (apply == NULL) {
         return NULL;
     }
-    if (prepare(engine, apply, callback, error_callback) < 0 ||
-        pyconc_submit_call(engine, &apply->outcome, callable, arguments,
+    if (prepare(engine, apply, callback, error_callback) < 0) {
+        Py_DECREF(apply);
+        return NULL;
+    }
+    if (!apply->outcome.deferred) {
+        pyconc_outcome_untrack(&apply->outcome);
+    }
+    if (pyconc_submit_call(engine, &apply->outcome, callable, arguments,
                            keywords) < 0) {
         Py_DECREF(apply);
         return NULL;
@@ -200,6 +206,7 @@ pyconc_map_start(struct pyconc_engine *engine, PyTypeObject *type,
         Py_DECREF(map);
         return PyErr_NoMemory();
     }
+    PyObject_GC_UnTrack(map->answers);
     if (prepare(engine, &map->apply, callback, error_callback) < 0) {
         Py_DECREF(map);
         return NULL;
@@ -247,7 +254,7 @@ pyconc_engine_complete_special(struct pyconc_engine *engine,
 
     if (pyconc_apply_resolve(state, apply) < 0) {
         PyObject *error = pyconc_error_take();
-        Py_XSETREF(outcome->value, error);
+        pyconc_outcome_set_value(outcome, error);
         outcome->kind = PYCONC_VALUE_EXCEPTION;
     }
     PyObject *callback = outcome->kind == PYCONC_VALUE_EXCEPTION
@@ -361,12 +368,31 @@ apply_successful(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static int
+apply_setattr(PyObject *self, PyObject *name, PyObject *value)
+{
+    return pyconc_outcome_setattr(&AS_APPLY(self)->outcome, name, value);
+}
+
+static PyObject *
+get_dict(PyObject *self, void *Py_UNUSED(closure))
+{
+    return pyconc_outcome_get_dict(&AS_APPLY(self)->outcome);
+}
+
+static int
+set_dict(PyObject *self, PyObject *dict, void *Py_UNUSED(closure))
+{
+    return pyconc_outcome_set_dict(&AS_APPLY(self)->outcome, dict);
+}
+
+static int
 apply_traverse(PyObject *self, visitproc visit, void *arg)
 {
     struct pyconc_apply *apply = AS_APPLY(self);
 
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(apply->outcome.value);
+    Py_VISIT(apply->outcome.attributes);
     Py_VISIT(apply->callback);
     Py_VISIT(apply->error_callback);
     return 0;
@@ -417,6 +443,17 @@ static PyMethodDef apply_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static PyMemberDef apply_members[] = {
+    {"__dictoffset__", Py_T_PYSSIZET,
+     offsetof(struct pyconc_apply, outcome.attributes), Py_READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef apply_getset[] = {
+    {"__dict__", get_dict, set_dict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static char apply_doc[] =
     PyDoc_STR("The C half of AsyncResult; made by a Pool.");
 
@@ -425,7 +462,10 @@ static PyType_Slot apply_slots[] = {
     {Py_tp_dealloc, (void *)apply_dealloc},
     {Py_tp_traverse, (void *)apply_traverse},
     {Py_tp_clear, (void *)apply_clear},
+    {Py_tp_setattro, (void *)apply_setattr},
     {Py_tp_methods, apply_methods},
+    {Py_tp_members, apply_members},
+    {Py_tp_getset, apply_getset},
     {0, NULL},
 };
 

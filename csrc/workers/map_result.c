@@ -71,7 +71,7 @@ decode_answers(struct pyconc_state *state, struct pyconc_map *map,
         }
         if (kind == PYCONC_VALUE_EXCEPTION) {
             struct pyconc_outcome *outcome = &map->apply.outcome;
-            Py_XSETREF(outcome->value, value);
+            pyconc_outcome_set_value(outcome, value);
             outcome->kind = PYCONC_VALUE_EXCEPTION;
             return 1;
         }
@@ -86,6 +86,8 @@ decode_answers(struct pyconc_state *state, struct pyconc_map *map,
     return 0;
 }
 
+/* The items of all chunks in one list.  The chunks are ours alone, so their
+ * items move over. */
 static PyObject *
 flatten(PyObject *chunks)
 {
@@ -108,9 +110,9 @@ flatten(PyObject *chunks)
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(chunks); i++) {
         PyObject *chunk = PyList_GET_ITEM(chunks, i);
         for (Py_ssize_t j = 0; j < PyList_GET_SIZE(chunk); j++) {
-            PyList_SET_ITEM(result, position++,
-                            Py_NewRef(PyList_GET_ITEM(chunk, j)));
+            PyList_SET_ITEM(result, position++, PyList_GET_ITEM(chunk, j));
         }
+        Py_SET_SIZE(chunk, 0); /* its items have moved */
     }
     return result;
 }
@@ -155,8 +157,11 @@ pyconc_apply_resolve(struct pyconc_state *state, struct pyconc_apply *apply)
         Py_DECREF(value);
         return 0;
     }
+    if (value == map->answers) {
+        PyObject_GC_Track(value);
+    }
     Py_CLEAR(map->answers);
-    Py_SETREF(outcome->value, value);
+    pyconc_outcome_set_value(outcome, value);
     return 0;
 }
 
@@ -165,6 +170,7 @@ map_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(AS_MAP(self)->apply.outcome.value);
+    Py_VISIT(AS_MAP(self)->apply.outcome.attributes);
     Py_VISIT(AS_MAP(self)->apply.callback);
     Py_VISIT(AS_MAP(self)->apply.error_callback);
     Py_VISIT(AS_MAP(self)->answers);

@@ -16,7 +16,9 @@ struct pyconc_apply {
 
 struct pyconc_map {
     struct pyconc_apply apply; /* outcome.value: the list, once resolved */
-    PyObject *answers; /* owns; list, one item per task; NULL once resolved */
+    PyObject *answers; /* owns; list, one item per task; NULL once resolved;
+                        * hidden from the garbage collector, which would show
+                        * it to anybody while half of it is missing */
     uint8_t *forms;    /* owns; per task: 0 decoded, 1 + form: raw */
     Py_ssize_t remaining;
     PyObject *error; /* owns; the first by completion */

@@ -262,6 +262,10 @@ call_chunk(PyObject *function, PyObject *items, int star)
     }
     Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence);
     results = PyList_New(count);
+    if (results != NULL) {
+        /* The function could find it, half-filled. */
+        PyObject_GC_UnTrack(results);
+    }
     for (Py_ssize_t i = 0; results != NULL && i < count; i++) {
         PyObject *item = PySequence_Fast_GET_ITEM(sequence, i);
         PyObject *result = star ? call_star(function, item, NULL)

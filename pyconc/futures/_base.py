@@ -72,7 +72,7 @@ def wait(
     futures = set(fs)
     if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
         raise ValueError(f"Invalid return condition: {return_when!r}")
-    if not all(isinstance(future, _core.FutureBase) for future in futures):
+    if not _core.Completions.accepts(futures):
         return concurrent.futures.wait(futures, timeout, return_when)
     completions = _core.Completions(futures)
     completions.wait(
@@ -80,8 +80,9 @@ def wait(
         return_when == FIRST_COMPLETED,
         return_when == FIRST_EXCEPTION,
     )
-    done = completions.done()
-    return DoneAndNotDoneFutures(done, futures - done)
+    not_done = completions.unfinished()
+    done = futures - not_done if not_done else futures
+    return DoneAndNotDoneFutures(done, not_done)
 
 
 def as_completed(
@@ -95,7 +96,7 @@ def as_completed(
     """
     end = None if timeout is None else time.monotonic() + timeout
     fs = set(fs)  # the caller's own reference must not keep them alive
-    if not all(isinstance(future, _core.FutureBase) for future in fs):
+    if not _core.Completions.accepts(fs):
         left = None if end is None else end - time.monotonic()
         yield from concurrent.futures.as_completed(fs, left)
         return

@@ -1,6 +1,8 @@
 """AsyncResult and the callbacks of Pool."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -259,3 +261,54 @@ def test_a_result_outlives_its_pool(impl):
     pool.join()
     del pool
     assert result.get(0) == b"x" * 300_000
+
+
+def cycle_by_attribute(result):
+    result.partner = result
+
+
+def cycle_by_dict(result):
+    vars(result)["partner"] = result
+
+
+def cycle_by_value(result):
+    result.get().append(result)
+
+
+@pytest.mark.parametrize("submit", ["apply_async", "map_async"])
+@pytest.mark.parametrize(
+    "make_cycle", [cycle_by_attribute, cycle_by_dict, cycle_by_value]
+)
+def test_a_cycle_through_a_result_is_collected(pool, submit, make_cycle):
+    result = getattr(pool, submit)(tasks.identity, ([1],))
+    result.wait()
+    make_cycle(result)
+    reference = weakref.ref(result)
+    pool.apply(square, (1,))  # the stdlib's threads let go of the last one
+    del result
+    gc.collect()
+    assert reference() is None
+
+
+def test_a_cycle_through_a_callback_is_collected(pool):
+    called = []
+    result = pool.apply_async(square, (1,), callback=called.append)
+    result.wait()
+    called.append(result)
+    reference = weakref.ref(result)
+    pool.apply(square, (1,))
+    del result, called
+    gc.collect()
+    assert reference() is None
+
+
+@pytest.mark.parametrize("chunksize", [1, 2])
+def test_nobody_sees_results_that_are_half_there(pool, gate, chunksize):
+    items = [(gate, False)] * 20 + [(gate, True)] * 2
+    result = pool.starmap_async(tasks.enter_gate_if, items, chunksize)
+    gate.wait_arrived(1)
+    result.wait(0.01)
+    assert tasks.copy_all_lists()
+    gate.open()
+    assert result.get() == [wanted for _, wanted in items]
+    assert pool.map(tasks.copy_all_lists, range(6), chunksize) == [True] * 6
