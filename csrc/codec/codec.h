@@ -48,6 +48,9 @@ size_t pyconc_tagged_encode(PyObject *object, struct pyconc_classes *classes,
 /* Bytes of the tagged form, or 0 if the object has none.  Never raises. */
 size_t pyconc_tagged_size(PyObject *object, struct pyconc_classes *classes);
 
+/* Whether what is encoded is a tuple, list, dict or instance. */
+int pyconc_tagged_is_container(const uint8_t *data, size_t length);
+
 /* A new reference, or NULL with an exception (ValueError for damaged bytes,
  * MemoryError, whatever the lookup raises).  `lookup` may be NULL: instances
  * are damage then.  No user code runs but the lookup's and, with containers,

@@ -13,6 +13,10 @@
  *   TAG_REFERENCE one byte: the index of an earlier part in the memo
  *   TAG_TUPLE, TAG_LIST
  *                 length, so many values
+ *   TAG_INT_TUPLE, TAG_INT_LIST
+ *                 length, one byte n (1, 2, 4 or 8), so many ints of n bytes
+ *   TAG_FLOAT_TUPLE, TAG_FLOAT_LIST
+ *                 length, so many doubles
  *   TAG_DICT      length, so many pairs of a scalar and a value
  *   TAG_INSTANCE  four bytes, the number of a plain class; then the pairs of
  *                 the instance's __dict__ as of a dict
@@ -30,6 +34,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "codec/copy.h"
 
 enum {
     TAG_NONE = 1,
@@ -45,6 +52,10 @@ enum {
     TAG_REFERENCE,
     TAG_TUPLE, /* from here on: containers */
     TAG_LIST,
+    TAG_INT_TUPLE,
+    TAG_INT_LIST,
+    TAG_FLOAT_TUPLE,
+    TAG_FLOAT_LIST,
     TAG_DICT,
     TAG_INSTANCE,
     TAG_INT = 0x20,
@@ -64,6 +75,44 @@ static inline bool
 tagged_is_singleton(size_t length, size_t data_bytes)
 {
     return length == 0 || (length == 1 && data_bytes == 1);
+}
+
+static inline size_t
+tagged_header_bytes(size_t length)
+{
+    return length < TAGGED_LONG_LENGTH ? 2 : 10;
+}
+
+/* Requires tagged_header_bytes(length) of room, and returns that. */
+static inline size_t
+tagged_write_header(uint8_t *out, uint8_t tag, size_t length)
+{
+    out[0] = tag;
+    if (length < TAGGED_LONG_LENGTH) {
+        out[1] = (uint8_t)length;
+        return 2;
+    }
+    out[1] = TAGGED_LONG_LENGTH;
+    memcpy(out + 2, &length, 8);
+    return 10;
+}
+
+/* Moves on behind the length; false if there is none. */
+static inline bool
+tagged_read_length(const uint8_t **next, const uint8_t *end, size_t *length)
+{
+    if (*next == end) {
+        return false;
+    }
+    *length = *(*next)++;
+    if (*length == TAGGED_LONG_LENGTH) {
+        if (end - *next < 8) {
+            return false;
+        }
+        pyconc_copy_once(length, *next, 8);
+        *next += 8;
+    }
+    return true;
 }
 
 #endif

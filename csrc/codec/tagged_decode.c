@@ -4,6 +4,7 @@
 #include "codec/classes.h"
 #include "codec/codec.h"
 #include "codec/copy.h"
+#include "codec/numbers.h"
 #include "codec/tagged.h"
 #include "platform/compiler.h"
 #include "py/compat.h"
@@ -49,18 +50,7 @@ reader_left(const struct reader *reader)
 static inline bool
 read_length(struct reader *reader, size_t *length)
 {
-    if (reader_left(reader) < 1) {
-        return false;
-    }
-    *length = *reader->next++;
-    if (*length == TAGGED_LONG_LENGTH) {
-        if (reader_left(reader) < 8) {
-            return false;
-        }
-        pyconc_copy_once(length, reader->next, 8);
-        reader->next += 8;
-    }
-    return true;
+    return tagged_read_length(&reader->next, reader->end, length);
 }
 
 static inline PyObject *
@@ -111,6 +101,12 @@ read_big_int(struct reader *reader)
 
     reader->next += length;
     return pyconc_long_read(data, length);
+}
+
+int
+pyconc_tagged_is_container(const uint8_t *data, size_t length)
+{
+    return length > 0 && *data >= TAG_TUPLE && *data <= TAG_INSTANCE;
 }
 
 /* Give a part its index.  0, or -1 with an exception. */
@@ -322,11 +318,11 @@ read_scalar(struct reader *reader)
 
 static PyObject *read_container(struct reader *reader);
 
+/* A first look; the memory may be shared, and say something else later. */
 static inline bool
 container_is_next(const struct reader *reader)
 {
-    return reader_left(reader) > 0 && *reader->next >= TAG_TUPLE &&
-           *reader->next <= TAG_INSTANCE;
+    return pyconc_tagged_is_container(reader->next, reader_left(reader));
 }
 
 /* The next item of a tuple or list that is being filled.  What is read within
@@ -345,71 +341,71 @@ read_item(struct reader *reader, PyObject *owner, bool *hidden)
     return read_container(reader);
 }
 
-static PyObject *
-read_tuple(struct reader *reader)
+/* Fill a new tuple or list.  0, or -1 with an exception. */
+static int
+read_items(struct reader *reader, PyObject *owner, PyObject **items,
+           size_t length)
 {
-    size_t length;
     bool hidden = false;
 
-    /* An item takes a byte at least, which bounds the allocation. */
-    if (!read_length(reader, &length) || length > reader_left(reader)) {
-        return damaged();
-    }
-    size_t index = reader->memo_count;
-
-    if (length > 0 && memo_put(reader, NULL) < 0) {
-        return NULL;
-    }
-    PyObject *tuple = PyTuple_New((Py_ssize_t)length);
-
-    for (size_t i = 0; tuple != NULL && i < length; i++) {
-        PyObject *item = read_item(reader, tuple, &hidden);
-
-        if (item == NULL) {
-            Py_DECREF(tuple);
-            return NULL;
+    for (size_t i = 0; i < length; i++) {
+        items[i] = read_item(reader, owner, &hidden);
+        if (items[i] == NULL) {
+            return -1;
         }
-        PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, item);
     }
-    if (tuple != NULL && hidden) {
-        PyObject_GC_Track(tuple);
+    if (hidden) {
+        PyObject_GC_Track(owner);
     }
-    if (length > 0) {
-        reader->memo[index] = Py_XNewRef(tuple);
-    }
-    return tuple;
+    return 0;
 }
 
 static PyObject *
-read_list(struct reader *reader)
+read_sequence(struct reader *reader, uint8_t tag)
 {
+    bool is_list =
+        tag == TAG_LIST || tag == TAG_INT_LIST || tag == TAG_FLOAT_LIST;
+    bool packed = tag != TAG_TUPLE && tag != TAG_LIST;
+    struct pyconc_numbers numbers;
     size_t length;
-    bool hidden = false;
 
-    if (!read_length(reader, &length) || length > reader_left(reader)) {
+    if (packed) {
+        if (!pyconc_numbers_begin(&numbers, tag, reader->next,
+                                  reader_left(reader))) {
+            return damaged();
+        }
+        length = numbers.left;
+    }
+    /* An item takes a byte at least, which bounds the allocation. */
+    else if (!read_length(reader, &length) || length > reader_left(reader)) {
         return damaged();
     }
     size_t index = reader->memo_count;
+    bool has_index = is_list || length > 0;
 
-    if (memo_put(reader, NULL) < 0) {
+    if (has_index && memo_put(reader, NULL) < 0) {
         return NULL;
     }
-    PyObject *list = PyList_New((Py_ssize_t)length);
-
-    for (size_t i = 0; list != NULL && i < length; i++) {
-        PyObject *item = read_item(reader, list, &hidden);
-
-        if (item == NULL) {
-            Py_DECREF(list);
-            return NULL;
-        }
-        PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+    PyObject *sequence = is_list ? PyList_New((Py_ssize_t)length)
+                                 : PyTuple_New((Py_ssize_t)length);
+    if (sequence == NULL) {
+        return NULL;
     }
-    if (list != NULL && hidden) {
-        PyObject_GC_Track(list);
+    PyObject **items = PySequence_Fast_ITEMS(sequence);
+    int status = packed ? pyconc_numbers_fill(&numbers, items)
+                        : read_items(reader, sequence, items, length);
+
+    if (status < 0) {
+        Py_DECREF(sequence);
+        return NULL;
     }
-    reader->memo[index] = Py_XNewRef(list);
-    return list;
+    if (packed) {
+        reader->next = numbers.next;
+    }
+    if (has_index) {
+        reader->memo[index] = Py_NewRef(sequence);
+    }
+    return sequence;
 }
 
 static PyObject *
@@ -548,22 +544,19 @@ read_container(struct reader *reader)
         return damaged();
     }
     reader->depth++;
-    switch (*reader->next++) {
-    case TAG_TUPLE:
-        object = read_tuple(reader);
-        break;
-    case TAG_LIST:
-        object = read_list(reader);
-        break;
-    case TAG_DICT:
+    uint8_t tag = *reader->next++;
+
+    if (tag == TAG_DICT) {
         object = read_dict(reader);
-        break;
-    case TAG_INSTANCE:
+    }
+    else if (tag == TAG_INSTANCE) {
         object = read_instance(reader);
-        break;
-    default:
-        object = damaged();
-        break;
+    }
+    else if (tag >= TAG_TUPLE && tag < TAG_DICT) {
+        object = read_sequence(reader, tag);
+    }
+    else {
+        object = damaged(); /* no container any more: see container_is_next */
     }
     reader->depth--;
     return object;

@@ -4,6 +4,7 @@
 #include "codec/classes.h"
 #include "codec/codec.h"
 #include "codec/copy.h"
+#include "codec/numbers.h"
 #include "codec/tagged.h"
 #include "platform/compiler.h"
 #include "py/compat.h"
@@ -165,30 +166,6 @@ classify(PyObject *object, struct scalar *scalar)
     return true;
 }
 
-static inline size_t
-header_bytes(size_t length)
-{
-    return length < TAGGED_LONG_LENGTH ? 2 : 10;
-}
-
-/* Requires header_bytes(length) of room. */
-static inline void
-write_header(struct writer *writer, uint8_t tag, size_t length)
-{
-    uint8_t *next = writer->out + writer->used;
-
-    next[0] = tag;
-    if (length < TAGGED_LONG_LENGTH) {
-        next[1] = (uint8_t)length;
-        writer->used += 2;
-    }
-    else {
-        next[1] = TAGGED_LONG_LENGTH;
-        memcpy(next + 2, &length, 8);
-        writer->used += 10;
-    }
-}
-
 static inline bool
 emit_inline(struct writer *writer, const struct scalar *scalar)
 {
@@ -218,7 +195,7 @@ emit_inline(struct writer *writer, const struct scalar *scalar)
 static bool
 emit_data(struct writer *writer, const struct scalar *scalar, bool alone)
 {
-    size_t size = header_bytes(scalar->length) + scalar->data_bytes;
+    size_t size = tagged_header_bytes(scalar->length) + scalar->data_bytes;
 
     if (size > writer->capacity - writer->used) {
         return false;
@@ -227,7 +204,8 @@ emit_data(struct writer *writer, const struct scalar *scalar, bool alone)
         writer->used += size;
         return true;
     }
-    write_header(writer, scalar->tag, scalar->length);
+    writer->used += tagged_write_header(writer->out + writer->used, scalar->tag,
+                                 scalar->length);
 
     uint8_t *next = writer->out + writer->used;
 
@@ -371,7 +349,7 @@ emit_value(struct writer *writer, PyObject *object)
 static bool
 emit_container_header(struct writer *writer, uint8_t tag, Py_ssize_t length)
 {
-    size_t size = header_bytes((size_t)length);
+    size_t size = tagged_header_bytes((size_t)length);
 
     if (size > writer->capacity - writer->used) {
         return false;
@@ -380,45 +358,67 @@ emit_container_header(struct writer *writer, uint8_t tag, Py_ssize_t length)
         writer->used += size;
     }
     else {
-        write_header(writer, tag, (size_t)length);
+        writer->used +=
+            tagged_write_header(writer->out + writer->used, tag, (size_t)length);
     }
     return true;
 }
 
-static bool
-emit_tuple(struct writer *writer, PyObject *tuple)
+/* A list or tuple of numbers of one kind: 1; 0: it is none; -1: no room. */
+static int
+emit_numbers(struct writer *writer, PyObject *const *items, Py_ssize_t length,
+             bool is_list)
 {
-    Py_ssize_t length = PyTuple_GET_SIZE(tuple);
+    struct pyconc_packing packing;
 
-    if (!emit_container_header(writer, TAG_TUPLE, length)) {
+    if (!pyconc_packing_plan(&packing, items, length, is_list)) {
+        return 0;
+    }
+    if (packing.size_bytes > writer->capacity - writer->used) {
+        return -1;
+    }
+    if (writer->out != NULL) {
+        pyconc_packing_write(&packing, writer->out + writer->used);
+    }
+    writer->used += packing.size_bytes;
+    return 1;
+}
+
+/* The items of a tuple or list.  Nothing in here lets another thread change
+ * the list: see emit_class. */
+static bool
+emit_items(struct writer *writer, PyObject *const *items, Py_ssize_t length,
+           bool is_list)
+{
+    if (!emit_container_header(writer, is_list ? TAG_LIST : TAG_TUPLE,
+                               length)) {
         return false;
     }
     for (Py_ssize_t i = 0; i < length; i++) {
-        if (!emit_value(writer, PyTuple_GET_ITEM(tuple, i))) {
+        if (!emit_value(writer, items[i])) {
             return false;
         }
     }
     return true;
 }
 
-/* Nothing in here lets another thread change the list: see emit_class. */
 static bool
-emit_list(struct writer *writer, PyObject *list)
+emit_sequence(struct writer *writer, PyObject *sequence, bool is_list)
 {
-    Py_ssize_t length = PyList_GET_SIZE(list);
+    PyObject *const *items = PySequence_Fast_ITEMS(sequence);
+    Py_ssize_t length = PySequence_Fast_GET_SIZE(sequence);
 
-    if (!emit_container_header(writer, TAG_LIST, length)) {
-        return false;
+    if ((size_t)length > writer->capacity - writer->used) {
+        return false; /* an item takes a byte at least */
     }
-    for (Py_ssize_t i = 0; i < length; i++) {
-        if (!emit_value(writer, PyList_GET_ITEM(list, i))) {
-            return false;
-        }
+    int done = emit_numbers(writer, items, length, is_list);
+    if (done != 0) {
+        return done > 0;
     }
-    return true;
+    return emit_items(writer, items, length, is_list);
 }
 
-/* The same holds for the dict. */
+/* As emit_items, for a dict. */
 static bool
 emit_pairs(struct writer *writer, PyObject *dict, uint8_t tag)
 {
@@ -495,11 +495,11 @@ emit_parts(struct writer *writer, PyObject *object)
     bool emitted;
 
     if (PyTuple_CheckExact(object)) {
-        return emit_tuple(writer, object);
+        return emit_sequence(writer, object, false);
     }
     if (PyList_CheckExact(object)) {
         Py_BEGIN_CRITICAL_SECTION(object);
-        emitted = emit_list(writer, object);
+        emitted = emit_sequence(writer, object, true);
         Py_END_CRITICAL_SECTION();
         return emitted;
     }

@@ -23,9 +23,15 @@ submit_encoded(struct pyconc_engine *engine, struct pyconc_outcome *outcome,
     if (payload == NULL) {
         return -1;
     }
-    int status =
-        pyconc_engine_submit(engine, PYCONC_TARGET_OUTCOME, outcome->object,
-                             outcome, 0, function, operation, payload);
+    struct pyconc_submission submission = {
+        .target = PYCONC_TARGET_OUTCOME,
+        .operation = operation,
+        .owner = outcome->object,
+        .outcome = outcome,
+        .function = function,
+        .payload = payload,
+    };
+    int status = pyconc_engine_submit(engine, &submission);
     Py_DECREF(payload);
     return status;
 }
@@ -143,41 +149,54 @@ pyconc_apply_start(struct pyconc_engine *engine, PyTypeObject *type,
 
 /* --- maps ---------------------------------------------------------------- */
 
+static int
+submit_item(struct pyconc_engine *engine, struct pyconc_submission *submission,
+            PyObject *items, Py_ssize_t start, Py_ssize_t end)
+{
+    if (end > PySequence_Fast_GET_SIZE(items)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the list changed size while it was submitted");
+        return -1;
+    }
+    if (submission->operation == PYCONC_MAP_CHUNK ||
+        submission->operation == PYCONC_STAR_CHUNK) {
+        submission->payload = items;
+        submission->start = start;
+        submission->end = end;
+        return pyconc_engine_submit(engine, submission);
+    }
+    submission->payload = Py_NewRef(PySequence_Fast_GET_ITEM(items, start));
+    int status = pyconc_engine_submit(engine, submission);
+    Py_DECREF(submission->payload);
+    return status;
+}
+
 /* Submits the tasks of a map; a failure to encode fails its task. */
 static int
 submit_items(struct pyconc_engine *engine, struct pyconc_map *map,
              uint32_t function, PyObject *items, Py_ssize_t chunk, int star)
 {
     Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
-    enum pyconc_operation operation =
-        map->chunked ? (star ? PYCONC_STAR_CHUNK : PYCONC_MAP_CHUNK)
-                     : (star ? PYCONC_CALL_STAR : PYCONC_CALL_ONE);
+    struct pyconc_submission submission = {
+        .target = PYCONC_TARGET_MAP,
+        .operation = map->chunked
+                         ? (star ? PYCONC_STAR_CHUNK : PYCONC_MAP_CHUNK)
+                         : (star ? PYCONC_CALL_STAR : PYCONC_CALL_ONE),
+        .owner = (PyObject *)map,
+        .function = function,
+    };
 
-    for (Py_ssize_t start = 0, index = 0; start < count;
-         start += chunk, index++) {
-        PyObject *payload;
-        if (map->chunked) {
-            Py_ssize_t end = count - start < chunk ? count : start + chunk;
-            payload = PySequence_GetSlice(items, start, end);
-            if (payload == NULL) {
-                return -1;
-            }
-        }
-        else {
-            payload = Py_NewRef(PySequence_Fast_GET_ITEM(items, start));
-        }
-        int status =
-            pyconc_engine_submit(engine, PYCONC_TARGET_MAP, (PyObject *)map,
-                                 NULL, index, function, operation, payload);
-        Py_DECREF(payload);
-        if (status < 0) {
+    for (Py_ssize_t start = 0; start < count; submission.index++) {
+        Py_ssize_t end = count - start < chunk ? count : start + chunk;
+        if (submit_item(engine, &submission, items, start, end) < 0) {
             if (engine->phase != PYCONC_ENGINE_OPEN ||
                 engine->broken != NULL ||
                 PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
                 return -1;
             }
-            pyconc_map_fail((PyObject *)map, index);
+            pyconc_map_fail((PyObject *)map, submission.index);
         }
+        start = end;
     }
     return 0;
 }

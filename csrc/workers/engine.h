@@ -145,14 +145,25 @@ struct pyconc_engine {
  * pool's error, or ValueError/RuntimeError after closing. */
 int pyconc_engine_check_open(struct pyconc_engine *engine);
 
-/* Submit one task.  `function` is a counted reference that the task takes a
- * share of (PYCONC_FUNCTION_NONE for CALL_JOINT); `owner` is referenced.
- * 0, or -1 with the exception that encoding the payload raised. */
+/* A task to submit.  Everything is borrowed. */
+struct pyconc_submission {
+    enum pyconc_target target;
+    enum pyconc_operation operation;
+    PyObject *owner;
+    struct pyconc_outcome *outcome; /* NULL but for TARGET_OUTCOME */
+    Py_ssize_t index;
+    uint32_t function; /* a counted reference that the task takes a share of;
+                        * PYCONC_FUNCTION_NONE for CALL_JOINT */
+    PyObject *payload;
+    /* With end > 0 `payload` is a list or tuple, of which these items are
+     * meant. */
+    Py_ssize_t start;
+    Py_ssize_t end;
+};
+
+/* 0, or -1 with the exception that encoding the payload raised. */
 int pyconc_engine_submit(struct pyconc_engine *engine,
-                         enum pyconc_target target, PyObject *owner,
-                         struct pyconc_outcome *outcome, Py_ssize_t index,
-                         uint32_t function, enum pyconc_operation operation,
-                         PyObject *payload);
+                         const struct pyconc_submission *submission);
 
 /* Whether a submit would have to park. */
 int pyconc_engine_is_full(struct pyconc_engine *engine);

@@ -202,9 +202,15 @@ feed(struct pyconc_imap *imap, Py_ssize_t limit)
         }
         int status = reserve(imap);
         if (status == 0) {
-            status = pyconc_engine_submit(
-                engine, PYCONC_TARGET_IMAP, (PyObject *)imap, NULL,
-                imap->submitted, imap->function, operation, payload);
+            struct pyconc_submission submission = {
+                .target = PYCONC_TARGET_IMAP,
+                .operation = operation,
+                .owner = (PyObject *)imap,
+                .index = imap->submitted,
+                .function = imap->function,
+                .payload = payload,
+            };
+            status = pyconc_engine_submit(engine, &submission);
         }
         Py_DECREF(payload);
         if (status == 0) {

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "codec/numbers.h"
 #include "platform/check.h"
 #include "platform/forks.h"
 #include "platform/status.h"
@@ -66,6 +67,23 @@ put_in_block(struct pyconc_engine *engine, struct pyconc_message *message,
     memcpy(message->payload, &reference, sizeof(reference));
     message->length = sizeof(reference);
     message->flags |= PYCONC_FLAG_BLOCK;
+    return 0;
+}
+
+static int
+encode_packed(struct pyconc_engine *engine,
+              const struct pyconc_packing *packing,
+              struct pyconc_message *message, struct pyconc_task *task)
+{
+    uint8_t *data = message->payload;
+
+    message->flags = PYCONC_FORM_TAGGED;
+    message->length = (uint16_t)packing->size_bytes;
+    if (packing->size_bytes > sizeof(message->payload) &&
+        put_in_block(engine, message, task, packing->size_bytes, &data) < 0) {
+        return -1;
+    }
+    pyconc_packing_write(packing, data);
     return 0;
 }
 
@@ -286,23 +304,48 @@ pyconc_engine_feeder_end(struct pyconc_engine *engine)
     }
 }
 
+static int
+encode_submission(struct pyconc_engine *engine,
+                  const struct pyconc_submission *submission,
+                  struct pyconc_message *message, struct pyconc_task *task)
+{
+    PyObject *payload = submission->payload;
+    Py_ssize_t start = submission->start, end = submission->end;
+
+    if (end == 0) {
+        return encode(engine, payload, message, task);
+    }
+    PyObject *const *items = PySequence_Fast_ITEMS(payload);
+    struct pyconc_packing packing;
+    if (pyconc_packing_plan(&packing, items + start, end - start, 1)) {
+        return encode_packed(engine, &packing, message, task);
+    }
+    PyObject *slice = PySequence_GetSlice(payload, start, end);
+    if (slice == NULL) {
+        return -1;
+    }
+    int status = encode(engine, slice, message, task);
+    Py_DECREF(slice);
+    return status;
+}
+
 int
-pyconc_engine_submit(struct pyconc_engine *engine, enum pyconc_target target,
-                     PyObject *owner, struct pyconc_outcome *outcome,
-                     Py_ssize_t index, uint32_t function,
-                     enum pyconc_operation operation, PyObject *payload)
+pyconc_engine_submit(struct pyconc_engine *engine,
+                     const struct pyconc_submission *submission)
 {
     struct pyconc_message message;
+    PyObject *owner = submission->owner;
+    uint32_t function = submission->function;
     struct pyconc_task task = {
         .owner = owner,
-        .outcome = outcome,
-        .index = index,
+        .outcome = submission->outcome,
+        .index = submission->index,
         .function = function,
-        .target = (uint8_t)target,
+        .target = (uint8_t)submission->target,
     };
 
-    message.operation = (uint8_t)operation;
-    if (encode(engine, payload, &message, &task) < 0) {
+    message.operation = (uint8_t)submission->operation;
+    if (encode_submission(engine, submission, &message, &task) < 0) {
         return -1;
     }
     /* Encoding may have run anything, also something that ended the pool. */
@@ -406,8 +449,7 @@ class_of(void *context, uint32_t number)
     return (PyTypeObject *)Py_NewRef(type);
 }
 
-/* An answer in tagged form; classed ones must be read at once, while the
- * engine is there to ask. */
+/* An answer in tagged form. */
 static PyObject *
 decode_tagged(struct pyconc_engine *engine, const uint8_t *data,
               uint64_t size_bytes, uint8_t *kind)
@@ -419,7 +461,31 @@ decode_tagged(struct pyconc_engine *engine, const uint8_t *data,
     return value != NULL ? value : error_answer(kind);
 }
 
-/* The answer lies in a block of the worker's heap. */
+/* From a copy: what runs while it is decoded (a finalizer, in the middle of a
+ * collection) may let another thread sweep the worker and its heap away. */
+static PyObject *
+decode_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
+             uint64_t size_bytes, uint8_t *kind)
+{
+    uint8_t *copy = PyMem_Malloc(size_bytes);
+    PyObject *value;
+
+    if (copy != NULL) {
+        memcpy(copy, engine->region.base + offset, size_bytes);
+    }
+    conc_heap_return(&engine->region, &engine->heaps_shared[1 + slot], offset);
+    if (copy == NULL) {
+        PyErr_NoMemory();
+        return error_answer(kind);
+    }
+    value = decode_tagged(engine, copy, size_bytes, kind);
+    PyMem_Free(copy);
+    return value;
+}
+
+/* The answer lies in a block of the worker's heap.  Containers in tagged form
+ * are decoded at once, as no user code takes part: so it is done while the
+ * workers are busy with the next. */
 static PyObject *
 take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
            uint64_t size_bytes, uint8_t *kind, uint8_t form)
@@ -433,11 +499,11 @@ take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
         return corrupt_answer(engine, kind);
     }
     const uint8_t *data = engine->region.base + offset;
-    if (form == PYCONC_FORM_CLASSED && *kind == PYCONC_VALUE_RAW_RESULT) {
-        PyObject *value = decode_tagged(engine, data, size_bytes, kind);
-        conc_heap_return(&engine->region, &engine->heaps_shared[1 + slot],
-                         offset);
-        return value;
+    if (*kind == PYCONC_VALUE_RAW_RESULT &&
+        (form == PYCONC_FORM_CLASSED ||
+         (form == PYCONC_FORM_TAGGED &&
+          pyconc_tagged_is_container(data, size_bytes)))) {
+        return decode_block(engine, slot, offset, size_bytes, kind);
     }
     if (size_bytes >= COPY_OUT_BYTES && *kind == PYCONC_VALUE_RAW_RESULT) {
         struct pyconc_block *block =

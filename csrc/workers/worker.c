@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/numbers.h"
 #include "future/outcome.h"
 #include "platform/check.h"
 #include "platform/clock.h"
@@ -170,35 +171,54 @@ class_of(void *context, uint32_t number)
     return (PyTypeObject *)type;
 }
 
-static PyObject *
-decode_payload(struct pyconc_worker *worker, const struct conc_cell *cell)
+/* The arguments of a task as they arrived. */
+struct payload {
+    const uint8_t *data; /* in shared memory, or `copy` */
+    uint64_t size_bytes;
+    enum pyconc_form form;
+    uint8_t copy[CONC_CELL_PAYLOAD_BYTES];
+};
+
+/* 0, or -1 with an exception. */
+static int
+find_payload(struct pyconc_worker *worker, const struct conc_cell *cell,
+             struct payload *payload)
 {
-    struct pyconc_class_lookup lookup = {class_of, worker};
-    uint8_t payload[CONC_CELL_PAYLOAD_BYTES];
-    const uint8_t *data = payload;
     uint8_t flags = cell->flags;
     uint16_t length = cell->length;
-    uint64_t size_bytes = length;
 
-    if (length > sizeof(payload)) {
-        return corrupt_task(worker);
+    payload->form = (enum pyconc_form)(flags & PYCONC_FLAG_FORM);
+    payload->data = payload->copy;
+    payload->size_bytes = length;
+    if (length <= sizeof(payload->copy)) {
+        memcpy(payload->copy, cell->payload, length);
     }
-    memcpy(payload, cell->payload, length);
+    else {
+        payload->data = NULL;
+    }
     if (flags & PYCONC_FLAG_BLOCK) {
-        struct pyconc_block_ref reference;
-        if (length != sizeof(reference)) {
-            return corrupt_task(worker);
+        struct pyconc_block_ref reference = {.size_bytes = 0};
+        if (length == sizeof(reference)) {
+            memcpy(&reference, payload->copy, sizeof(reference));
         }
-        memcpy(&reference, payload, sizeof(reference));
-        size_bytes = reference.size_bytes;
-        data = conc_region_at(&worker->region, reference.offset, size_bytes);
-        if (data == NULL) {
-            return corrupt_task(worker);
-        }
+        payload->size_bytes = reference.size_bytes;
+        payload->data = conc_region_at(&worker->region, reference.offset,
+                                       reference.size_bytes);
     }
-    return pyconc_decode(worker->state->codec,
-                         (enum pyconc_form)(flags & PYCONC_FLAG_FORM), &lookup,
-                         data, size_bytes);
+    if (payload->data == NULL) {
+        (void)corrupt_task(worker);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+decode_payload(struct pyconc_worker *worker, const struct payload *payload)
+{
+    struct pyconc_class_lookup lookup = {class_of, worker};
+
+    return pyconc_decode(worker->state->codec, payload->form, &lookup,
+                         payload->data, payload->size_bytes);
 }
 
 /* For an error message: the bytes of a payload that could not be decoded, or
@@ -251,33 +271,63 @@ done:
     return result;
 }
 
-static PyObject *
-call_chunk(PyObject *function, PyObject *items, int star)
-{
-    PyObject *sequence = PySequence_Fast(items, "a chunk is a sequence");
-    PyObject *results;
+/* The items of a chunk of a map. */
+struct chunk {
+    PyObject *sequence; /* owns; NULL: read from `numbers` */
+    Py_ssize_t count;
+    struct pyconc_numbers numbers;
+};
 
-    if (sequence == NULL) {
-        return NULL;
+/* 0, or -1 with an exception. */
+static int
+open_chunk(struct pyconc_worker *worker, const struct payload *payload,
+           struct chunk *chunk)
+{
+    chunk->sequence = NULL;
+    if (payload->form == PYCONC_FORM_TAGGED &&
+        pyconc_numbers_open(&chunk->numbers, payload->data,
+                            (size_t)payload->size_bytes)) {
+        chunk->count = (Py_ssize_t)chunk->numbers.left;
+        return 0;
     }
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence);
-    results = PyList_New(count);
-    if (results != NULL) {
-        /* The function could find it, half-filled. */
-        PyObject_GC_UnTrack(results);
+    PyObject *items = decode_payload(worker, payload);
+    if (items == NULL) {
+        return -1;
     }
-    for (Py_ssize_t i = 0; results != NULL && i < count; i++) {
-        PyObject *item = PySequence_Fast_GET_ITEM(sequence, i);
-        PyObject *result = star ? call_star(function, item, NULL)
-                                : PyObject_CallOneArg(function, item);
-        if (result == NULL) {
-            Py_CLEAR(results);
-            break;
+    chunk->sequence = PySequence_Fast(items, "a chunk is a sequence");
+    Py_DECREF(items);
+    if (chunk->sequence == NULL) {
+        return -1;
+    }
+    chunk->count = PySequence_Fast_GET_SIZE(chunk->sequence);
+    return 0;
+}
+
+/* 0 with the results, or -1 with an exception and none. */
+static int
+call_chunk(PyObject *function, struct chunk *chunk, int star,
+           struct pyconc_gathered *results)
+{
+    if (pyconc_gathered_init(results, (size_t)chunk->count) < 0) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < chunk->count; i++) {
+        PyObject *item =
+            chunk->sequence == NULL
+                ? pyconc_numbers_next(&chunk->numbers)
+                : Py_NewRef(PySequence_Fast_GET_ITEM(chunk->sequence, i));
+        PyObject *result = NULL;
+        if (item != NULL) {
+            result = star ? call_star(function, item, NULL)
+                          : PyObject_CallOneArg(function, item);
+            Py_DECREF(item);
         }
-        PyList_SET_ITEM(results, i, result);
+        if (result == NULL || pyconc_gathered_add(results, result) < 0) {
+            pyconc_gathered_clear(results);
+            return -1;
+        }
     }
-    Py_DECREF(sequence);
-    return results;
+    return 0;
 }
 
 static PyObject *
@@ -302,10 +352,8 @@ call(struct pyconc_worker *worker, uint8_t operation, PyObject *function,
                              PyTuple_GET_ITEM(payload, 2));
         }
         break;
-    case PYCONC_MAP_CHUNK:
-        return call_chunk(function, payload, 0);
+    case PYCONC_MAP_CHUNK: /* perform() has done these */
     case PYCONC_STAR_CHUNK:
-        return call_chunk(function, payload, 1);
     case PYCONC_RESULT:
     case PYCONC_ERROR:
     case PYCONC_NO_MEMORY:
@@ -315,42 +363,92 @@ call(struct pyconc_worker *worker, uint8_t operation, PyObject *function,
                                NULL);
 }
 
-/* The result of the task in `cell`, or NULL with what it raised. */
+/* The arguments could not be decoded: say which. */
+static void
+raise_undecodable(struct pyconc_worker *worker, const struct conc_cell *cell)
+{
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        return;
+    }
+    PyObject *error = pyconc_error_take();
+    PyObject *data = encoded_payload(worker, cell);
+    PyObject *better = PyObject_CallFunctionObjArgs(worker->undecodable, data,
+                                                    error, NULL);
+
+    Py_DECREF(data);
+    Py_DECREF(error);
+    if (better != NULL) {
+        pyconc_raise_object(better);
+        Py_DECREF(better);
+    }
+}
+
+static int
+perform_chunk(struct pyconc_worker *worker, const struct conc_cell *cell,
+              const struct payload *payload, PyObject *function, int star,
+              struct pyconc_gathered *results)
+{
+    struct chunk chunk;
+
+    if (open_chunk(worker, payload, &chunk) < 0) {
+        raise_undecodable(worker, cell);
+        return -1;
+    }
+    CONC_CRASH_POINT("worker.decoded");
+    int status = call_chunk(function, &chunk, star, results);
+    CONC_CRASH_POINT("worker.called");
+    Py_XDECREF(chunk.sequence);
+    return status;
+}
+
 static PyObject *
-perform(struct pyconc_worker *worker, struct conc_cell *cell)
+perform_one(struct pyconc_worker *worker, const struct conc_cell *cell,
+            const struct payload *payload, uint8_t operation,
+            PyObject *function)
+{
+    PyObject *arguments = decode_payload(worker, payload);
+
+    if (arguments == NULL) {
+        raise_undecodable(worker, cell);
+        return NULL;
+    }
+    CONC_CRASH_POINT("worker.decoded");
+    PyObject *result = call(worker, operation, function, arguments);
+    CONC_CRASH_POINT("worker.called");
+    Py_DECREF(arguments);
+    return result;
+}
+
+/* Do what `cell` says.  0 with either *result or `results` (the results of a
+ * chunk, all numbers) filled, or -1 with what was raised. */
+static int
+perform(struct pyconc_worker *worker, const struct conc_cell *cell,
+        PyObject **result, struct pyconc_gathered *results)
 {
     uint8_t operation = cell->operation;
     uint32_t index = conc_load_rlx(&cell->next); /* carried by the claim */
-    PyObject *function = NULL, *payload = NULL, *result = NULL;
+    PyObject *function = NULL;
+    struct payload payload;
 
     if (operation != PYCONC_CALL_JOINT) {
         function = decode_function(worker, index);
-    }
-    if (operation == PYCONC_CALL_JOINT || function != NULL) {
-        payload = decode_payload(worker, cell);
-    }
-    if (payload == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
-            PyObject *error = pyconc_error_take();
-            PyObject *data = encoded_payload(worker, cell);
-            PyObject *better = PyObject_CallFunctionObjArgs(
-                worker->undecodable, data, error, NULL);
-            Py_DECREF(data);
-            Py_DECREF(error);
-            if (better != NULL) {
-                pyconc_raise_object(better);
-                Py_DECREF(better);
-            }
+        if (function == NULL) {
+            raise_undecodable(worker, cell);
+            return -1;
         }
     }
-    else {
-        CONC_CRASH_POINT("worker.decoded");
-        result = call(worker, operation, function, payload);
-        CONC_CRASH_POINT("worker.called");
+    if (find_payload(worker, cell, &payload) == 0) {
+        if (operation != PYCONC_MAP_CHUNK && operation != PYCONC_STAR_CHUNK) {
+            *result = perform_one(worker, cell, &payload, operation, function);
+        }
+        else if (perform_chunk(worker, cell, &payload, function,
+                               operation == PYCONC_STAR_CHUNK, results) == 0) {
+            *result = results->list;
+            results->list = NULL;
+        }
     }
-    Py_XDECREF(payload);
     Py_XDECREF(function);
-    return result;
+    return *result == NULL && results->values == NULL ? -1 : 0;
 }
 
 /* --- answering ----------------------------------------------------------- */
@@ -472,24 +570,48 @@ answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
     return status;
 }
 
+static int
+answer_numbers(struct pyconc_worker *worker, struct conc_cell *cell,
+               const struct pyconc_gathered *results)
+{
+    uint8_t *data = cell->payload;
+    size_t size = pyconc_gathered_size(results);
+
+    cell->operation = PYCONC_RESULT;
+    cell->flags = PYCONC_FORM_TAGGED;
+    cell->length = (uint16_t)size;
+    if (size > sizeof(cell->payload) &&
+        answer_in_block(worker, cell, size, &data) < 0) {
+        return -1;
+    }
+    pyconc_gathered_write(results, data);
+    return 0;
+}
+
 static void
 run_task(struct pyconc_worker *worker, uint32_t index)
 {
     struct conc_cell *cell = &worker->board.cells[index];
+    PyObject *result = NULL;
+    struct pyconc_gathered results = {.values = NULL};
 
     /* A signal that came before this task is not its error. */
     if (PyErr_CheckSignals() < 0) {
         PyErr_WriteUnraisable((PyObject *)worker);
     }
     worker->state->in_task = 1;
-    PyObject *result = perform(worker, cell);
+    int failed = perform(worker, cell, &result, &results) < 0;
     /* A child that a task forked may come back from it; the answer is the
      * parent's to give. */
     if (worker->forks != conc_forks_count()) {
         _exit(1);
     }
-    int failed = result == NULL || answer_result(worker, cell, result) < 0;
+    if (!failed) {
+        failed = result != NULL ? answer_result(worker, cell, result) < 0
+                                : answer_numbers(worker, cell, &results) < 0;
+    }
     Py_XDECREF(result);
+    pyconc_gathered_clear(&results);
     if (!failed && PyErr_CheckSignals() < 0) {
         failed = 1; /* a signal that came while the task still counted */
     }

@@ -215,6 +215,25 @@ def test_flat_container_is_tagged(value):
     assert_like_pickle(value)
 
 
+@pytest.mark.parametrize("make", [list, tuple])
+@given(
+    st.one_of(
+        st.lists(any_int, min_size=3),
+        *(
+            st.lists(st.integers(-(1 << bits), (1 << bits) - 1), min_size=3)
+            for bits in (7, 8, 15, 16, 31, 32, 63, 64)
+        ),
+        st.lists(any_float, min_size=3),
+        st.lists(st.one_of(any_int, any_float, st.booleans()), min_size=3),
+    )
+)
+def test_numbers(make, numbers):
+    value = make(numbers)
+    assert form_of(value) == TAGGED
+    assert_like_pickle(value)
+    assert_like_pickle([value, value])
+
+
 def test_dict_keeps_the_order_of_insertion():
     value = {f"key {i}": i for i in range(50)}
     value["key 0"] = value.pop("key 0")
@@ -510,11 +529,15 @@ def decode_or_refuse(data, form=TAGGED, classes=()):
 @example(b"\x0b\x00")
 @example(b"\x0d\x01\x0b\x00")  # a list in itself
 @example(b"\x0c\x02\x07\x02ab\x0b\x02")  # no such part
-@example(b"\x0c\x02\x0c\x01\x01\x0e\x01\x0b\x01\x01")  # a tuple as key
+@example(b"\x0c\x02\x0c\x01\x01\x12\x01\x0b\x01\x01")  # a tuple as key
 @example(b"\x0d\x01" * 30)
-@example(b"\x0f\x00\x00\x00\x00\x0e\x00")
-@example(b"\x0f\x00\x00\x00\x00\x0e\x01\x07\x02ab\x01")
-@example(b"\x0f\x09\x00\x00\x00\x0e\x00")
+@example(b"\x13\x00\x00\x00\x00\x12\x00")
+@example(b"\x13\x00\x00\x00\x00\x12\x01\x07\x02ab\x01")
+@example(b"\x13\x09\x00\x00\x00\x12\x00")
+@example(b"\x0f\x02\x03abcdef")
+@example(b"\x0f\x02\x00")
+@example(b"\x0f\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x08")
+@example(b"\x11\x02abcdefgh")
 def test_any_bytes_give_an_object_or_value_error(data):
     decode_or_refuse(data)
     decode_or_refuse(data, CLASSED, (Plain, Node))
