@@ -153,6 +153,25 @@ static const struct pyconc_source_ops source_ops = {
 
 /* --- making -------------------------------------------------------------- */
 
+/* Everything but the heaps and the later cells. */
+static int
+commit_fixed(struct pyconc_engine *engine, const char **limit)
+{
+    const struct pyconc_layout *layout = &engine->layout;
+    conc_off cells = layout->board + conc_board_cells_end(PYCONC_CELLS_STEP);
+    conc_off entries =
+        layout->board + conc_board_cells_end(engine->geometry.cell_count);
+    int status = conc_region_commit(&engine->region, CONC_REGION_HEADER_BYTES,
+                                    cells - CONC_REGION_HEADER_BYTES, limit);
+
+    if (status == CONC_OK) {
+        engine->committed_cells = PYCONC_CELLS_STEP;
+        status = conc_region_commit(&engine->region, entries,
+                                    layout->fixed_end - entries, limit);
+    }
+    return status;
+}
+
 static int
 create_region(struct pyconc_engine *engine)
 {
@@ -172,9 +191,7 @@ create_region(struct pyconc_engine *engine)
         status = pyconc_layout_compute(&engine->geometry, &engine->layout);
     }
     if (status == CONC_OK) {
-        status = conc_region_commit(
-            &engine->region, CONC_REGION_HEADER_BYTES,
-            engine->layout.fixed_end - CONC_REGION_HEADER_BYTES, &limit);
+        status = commit_fixed(engine, &limit);
     }
     if (status == CONC_OK) {
         status = conc_board_init(&engine->board, &engine->region,

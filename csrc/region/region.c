@@ -25,6 +25,8 @@
  * would never end under a profiling timer: this much takes 0.5 ms. */
 #define COMMIT_STEP_BYTES (UINT64_C(2) << 20)
 
+#define WORTH_ASKING_BYTES (UINT64_C(1) << 20)
+
 /* Written once before the region is handed to anybody. */
 struct region_header {
     uint64_t magic;
@@ -211,17 +213,14 @@ int
 conc_region_commit(const struct conc_region *region, conc_off offset,
                    uint64_t length, const char **limit)
 {
-    const char *name;
     if (offset > region->size_bytes || length > region->size_bytes - offset) {
         errno = EINVAL;
         return CONC_SYSTEM;
     }
     /* The kernel hands out more than there is and kills somebody later:
-     * refuse before that. */
-    if (conc_memory_available(&name) < length) {
-        if (limit != NULL) {
-            *limit = name;
-        }
+     * refuse before that.  To ask costs as much as to get a few pages. */
+    if (length >= WORTH_ASKING_BYTES &&
+        conc_memory_available(limit) < length) {
         errno = ENOMEM;
         return CONC_NOMEM;
     }
@@ -234,7 +233,8 @@ conc_region_commit(const struct conc_region *region, conc_off offset,
         int status = commit_step(region, offset, step);
         if (status != CONC_OK) {
             if (status == CONC_NOMEM && limit != NULL) {
-                *limit = name;
+                (void)conc_memory_available(limit);
+                errno = ENOMEM;
             }
             return status;
         }

@@ -77,9 +77,8 @@ conc_board_init(struct conc_board *board, const struct conc_region *region,
             return CONC_NOMEM;
         }
     }
-    void *cells = memory + sizeof(struct conc_board_shared);
-    void *entries =
-        (uint8_t *)cells + (uint64_t)cell_count * sizeof(struct conc_cell);
+    void *cells = memory + conc_board_cells_end(0);
+    void *entries = memory + conc_board_cells_end(cell_count);
     board->shared = (void *)memory;
     board->cells = cells;
     board->entries = entries;

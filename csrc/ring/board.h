@@ -122,8 +122,17 @@ struct conc_board {
  * the cache line. */
 uint64_t conc_board_bytes(uint32_t cell_count);
 
-/* Attach a handle to the memory at `start`, which the creator committed and
- * which was zero at first.  `parent`: also make the free list.
+/* Of these, bytes up to the end of the first `cells` cells; what follows the
+ * last cell are the entries of the queue. */
+static inline uint64_t
+conc_board_cells_end(uint32_t cells)
+{
+    return sizeof(struct conc_board_shared) +
+           (uint64_t)cells * sizeof(struct conc_cell);
+}
+
+/* Attach a handle to the memory at `start`, which the creator committed (cells: at
+ * the latest before they are handed out) and which was zero at first.  `parent`: also make the free list.
  * CONC_OK; CONC_NOMEM; CONC_CORRUPT: not within the region, or a cell_count
  * that is not a power of two up to 1 << 20. */
 int conc_board_init(struct conc_board *board, const struct conc_region *region,

@@ -133,6 +133,7 @@ struct pyconc_engine {
     uint32_t last_function;
 
     struct pyconc_classes classes; /* numbers are function indices */
+    uint32_t committed_cells;      /* of the board */
 
     PyObject *weak_references;
 };

@@ -29,6 +29,10 @@ enum pyconc_stop {
     PYCONC_STOP_NOW = 2,       /* leave after the current task */
 };
 
+/* Cells are committed in steps of so many, as they come into use: few pools
+ * need more, and starting one must be cheap. */
+#define PYCONC_CELLS_STEP 1024
+
 struct pyconc_control {
     /* notified by workers, announced on by the parent's leader */
     _Alignas(CONC_CACHELINE) struct conc_eventcount completions;
@@ -115,7 +119,8 @@ struct pyconc_layout {
     conc_off heaps_shared; /* [0]: the parent's, [1 + slot] */
     conc_off functions;
     conc_off board;
-    conc_off fixed_end; /* everything above is committed at creation */
+    conc_off fixed_end; /* everything above is committed at creation, but
+                         * for most cells of the board */
     conc_off heaps;
     uint64_t heap_bytes; /* of each heap's range */
 };

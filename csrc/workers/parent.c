@@ -171,13 +171,38 @@ encode(struct pyconc_engine *engine, PyObject *payload,
 
 /* --- placing ------------------------------------------------------------- */
 
+/* Before a cell is taken: see that its memory is there.  0, or -1: the
+ * machine has none. */
+static int
+commit_cells(struct pyconc_engine *engine)
+{
+    uint32_t committed = engine->committed_cells;
+
+    if (CONC_LIKELY(engine->board.used_cells < committed ||
+                    engine->board.free_count > 0 ||
+                    committed == engine->geometry.cell_count)) {
+        return 0;
+    }
+    if (conc_region_commit(
+            &engine->region,
+            engine->layout.board + conc_board_cells_end(committed),
+            PYCONC_CELLS_STEP * sizeof(struct conc_cell), NULL) != CONC_OK) {
+        return -1;
+    }
+    engine->committed_cells += PYCONC_CELLS_STEP;
+    return 0;
+}
+
 /* Put a message into a cell: 0, or -1 if there is none. */
 static int
 place(struct pyconc_engine *engine, const struct pyconc_message *message,
       const struct pyconc_task *task)
 {
-    uint32_t index = conc_board_alloc(&engine->board);
+    uint32_t index = CONC_CELL_NONE;
 
+    if (commit_cells(engine) == 0) {
+        index = conc_board_alloc(&engine->board);
+    }
     if (index == CONC_CELL_NONE) {
         return -1;
     }
