@@ -12,7 +12,9 @@ library it
       as_completed.
 
 Both runs must give the same results; their times are printed side by side.
-A time includes starting and ending the pool of its step.
+A time includes starting and ending the pool of its step.  Each run has an
+interpreter of its own, so that neither works beside what the other has left
+in memory.
 
     python examples/main_job.py [--limit FILES] [--processes N]
                                 [--only stdlib|pyconc]
@@ -23,10 +25,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import pickle
 import platform
 import re
+import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -196,6 +201,22 @@ def run_job(
     return Run(results, seconds)
 
 
+def run_in_own_interpreter(
+    implementation: str, arguments: argparse.Namespace
+) -> Run:
+    """Have this script run the job; return what it found out."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "run"
+        command = [sys.executable, __file__, "--save", str(saved)]
+        command += ["--only", implementation]
+        command += ["--processes", str(arguments.processes)]
+        if arguments.limit is not None:
+            command += ["--limit", str(arguments.limit)]
+        subprocess.run(command, check=True)
+        run: Run = pickle.loads(saved.read_bytes())
+        return run
+
+
 def find_mistakes(results: Results, sources: list[str]) -> list[str]:
     """Check a run against itself: three ways to count the same words."""
     mistakes = []
@@ -252,29 +273,45 @@ def parse_arguments() -> argparse.Namespace:
         help="workers per pool (default: the CPUs we may use)",
     )
     parser.add_argument("--only", choices=["stdlib", "pyconc"])
-    return parser.parse_args()
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE",
+        help="with --only: save the results there and print nothing",
+    )
+    arguments = parser.parse_args()
+    if arguments.save and not arguments.only:
+        parser.error("--save goes with --only")
+    return arguments
 
 
 def main() -> int:
     arguments = parse_arguments()
-    names = [arguments.only] if arguments.only else ["stdlib", "pyconc"]
     # Before anything is timed: this also brings every file into the page
     # cache, so that the first run does not read the disk for the second.
     sources = find_sources(arguments.limit)
     lines = read_lines(sources)
     number_of_lines = sum(len(content) for content in lines.values())
+    runs: dict[str, Run] = {}
+    if arguments.only:
+        runs[arguments.only] = run_job(
+            load_implementation(arguments.only),
+            arguments.processes,
+            sources,
+            lines,
+        )
+    if arguments.save:
+        arguments.save.write_bytes(pickle.dumps(runs[arguments.only]))
+        return 0
+
     print(
         f"Python {platform.python_version()}, {arguments.processes} workers, "
         f"{os.cpu_count()} CPUs"
     )
-
-    runs: dict[str, Run] = {}
-    for name in names:
-        print(f"running on {name} ...", flush=True)
-        implementation = load_implementation(name)
-        runs[name] = run_job(
-            implementation, arguments.processes, sources, lines
-        )
+    if not arguments.only:
+        for name in ["stdlib", "pyconc"]:
+            print(f"running on {name} ...", flush=True)
+            runs[name] = run_in_own_interpreter(name, arguments)
 
     print()
     print_times(runs, len(sources), number_of_lines)

@@ -24,8 +24,8 @@ struct pyconc_packing {
 
 /* Whether the items have such a form, to be written before anything else
  * happens.  Never raises. */
-int pyconc_packing_plan(struct pyconc_packing *packing,
-                        PyObject *const *items, Py_ssize_t count, int is_list);
+int pyconc_packing_plan(struct pyconc_packing *packing, PyObject *const *items,
+                        Py_ssize_t count, int is_list);
 void pyconc_packing_write(const struct pyconc_packing *packing, uint8_t *out);
 
 /* --- gathering ---------------------------------------------------------- */

@@ -204,8 +204,8 @@ emit_data(struct writer *writer, const struct scalar *scalar, bool alone)
         writer->used += size;
         return true;
     }
-    writer->used += tagged_write_header(writer->out + writer->used, scalar->tag,
-                                 scalar->length);
+    writer->used += tagged_write_header(writer->out + writer->used,
+                                        scalar->tag, scalar->length);
 
     uint8_t *next = writer->out + writer->used;
 
@@ -358,8 +358,8 @@ emit_container_header(struct writer *writer, uint8_t tag, Py_ssize_t length)
         writer->used += size;
     }
     else {
-        writer->used +=
-            tagged_write_header(writer->out + writer->used, tag, (size_t)length);
+        writer->used += tagged_write_header(writer->out + writer->used, tag,
+                                            (size_t)length);
     }
     return true;
 }

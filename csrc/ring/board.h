@@ -131,10 +131,11 @@ conc_board_cells_end(uint32_t cells)
            (uint64_t)cells * sizeof(struct conc_cell);
 }
 
-/* Attach a handle to the memory at `start`, which the creator committed (cells: at
- * the latest before they are handed out) and which was zero at first.  `parent`: also make the free list.
- * CONC_OK; CONC_NOMEM; CONC_CORRUPT: not within the region, or a cell_count
- * that is not a power of two up to 1 << 20. */
+/* Attach a handle to the memory at `start`, which the creator committed
+ * (cells: at the latest before they are handed out) and which was zero at
+ * first.  `parent`: also make the free list. CONC_OK; CONC_NOMEM;
+ * CONC_CORRUPT: not within the region, or a cell_count that is not a power of
+ * two up to 1 << 20. */
 int conc_board_init(struct conc_board *board, const struct conc_region *region,
                     conc_off start, uint32_t cell_count, int parent);
 void conc_board_fini(struct conc_board *board);

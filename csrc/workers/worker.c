@@ -372,8 +372,8 @@ raise_undecodable(struct pyconc_worker *worker, const struct conc_cell *cell)
     }
     PyObject *error = pyconc_error_take();
     PyObject *data = encoded_payload(worker, cell);
-    PyObject *better = PyObject_CallFunctionObjArgs(worker->undecodable, data,
-                                                    error, NULL);
+    PyObject *better =
+        PyObject_CallFunctionObjArgs(worker->undecodable, data, error, NULL);
 
     Py_DECREF(data);
     Py_DECREF(error);
