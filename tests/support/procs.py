@@ -41,6 +41,17 @@ def children(pid=None):
     return found - stdlib_helpers()
 
 
+def describe(pid):
+    """Say what a process is doing, as far as others may look."""
+    facts = []
+    for name in ("stat", "wchan", "syscall"):
+        try:
+            facts.append(Path(f"/proc/{pid}/{name}").read_text().strip())
+        except OSError as error:
+            facts.append(f"{name}: {error.strerror}")
+    return f"child {pid}: " + "; ".join(facts)
+
+
 def descriptors():
     """Return what each open descriptor of this process refers to."""
     found = {}

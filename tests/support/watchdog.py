@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.procs import children, describe
+
 
 class StillRunning(BaseException):
     """The time is up; no `except Exception` shall take it for a result."""
@@ -23,6 +25,8 @@ def guarded(seconds):
 
     def expire(_signal, _frame):
         faulthandler.dump_traceback(sys.__stderr__)
+        for pid in sorted(children()):
+            print(describe(pid), file=sys.__stderr__)
         raise StillRunning(f"watchdog: still running after {seconds} s")
 
     previous = signal.signal(signal.SIGALRM, expire)
