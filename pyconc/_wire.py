@@ -19,6 +19,7 @@ from multiprocessing.pool import (  # type: ignore[attr-defined]
     RemoteTraceback as PoolTraceback,
 )
 from multiprocessing.reduction import ForkingPickler
+from types import GetSetDescriptorType
 from typing import Any
 
 from .errors import DecodeError
@@ -168,6 +169,7 @@ def result_error(error: BaseException, data: bytes | None) -> BaseException:
 # A class that defines one of these tells pickle more than its __dict__.
 _NOT_PLAIN = frozenset(
     {
+        "__class__",
         "__getattr__",
         "__getattribute__",
         "__getnewargs__",
@@ -182,12 +184,18 @@ _NOT_PLAIN = frozenset(
 )
 
 
+# The `__dict__` of a class that defines none itself.
+_MADE_BY_CLASS = (GetSetDescriptorType, type(None))
+
+
 def is_plain_class(cls: type) -> bool:
     """Whether pickle only stores an instance's __dict__ and puts it back."""
     for base in cls.__mro__[:-1]:
         if type(base) is not type or not base.__flags__ & _HEAP_TYPE:
             return False
         if not _NOT_PLAIN.isdisjoint(vars(base)):
+            return False
+        if not isinstance(vars(base).get("__dict__"), _MADE_BY_CLASS):
             return False
     return cls.__dictoffset__ != 0
 

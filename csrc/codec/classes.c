@@ -63,6 +63,20 @@ has_reducer(const struct pyconc_classes *classes, PyTypeObject *type)
     return found != 0;
 }
 
+int
+pyconc_class_is_simple(PyTypeObject *type)
+{
+    size_t size = sizeof(PyObject);
+
+    size += type->tp_dictoffset > 0 ? sizeof(PyObject *) : 0;
+    size += type->tp_weaklistoffset > 0 ? sizeof(PyObject *) : 0;
+    return PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) &&
+           Py_IS_TYPE((PyObject *)type, &PyType_Type) &&
+           type->tp_new == PyBaseObject_Type.tp_new &&
+           type->tp_dictoffset != 0 && type->tp_itemsize == 0 &&
+           (size_t)type->tp_basicsize <= size;
+}
+
 /* Ask about a class that is new or has changed. */
 static uint32_t
 ask(struct pyconc_classes *classes, PyTypeObject *type)
@@ -70,17 +84,22 @@ ask(struct pyconc_classes *classes, PyTypeObject *type)
     uint32_t number = PYCONC_CLASS_NONE;
 
     classes->asked++;
+    /* To look something up gives the class a version, if it has none. */
+    PyObject *found = PyObject_GetAttrString((PyObject *)type, "__init__");
+    unsigned int version = type->tp_version_tag;
+    Py_XDECREF(found);
     PyObject *plain = PyObject_CallOneArg(classes->is_plain, (PyObject *)type);
     if (plain == Py_True) {
         number = classes->number_of(classes->context, type);
     }
     Py_XDECREF(plain);
     PyErr_Clear(); /* pickle will say what is wrong with it */
-    if (type->tp_version_tag == 0) {
-        return PYCONC_CLASS_NONE; /* no version to recognize it by */
+    if (version == 0 || type->tp_version_tag != version ||
+        has_reducer(classes, type)) {
+        /* No version to recognize it by, or it has changed meanwhile. */
+        return PYCONC_CLASS_NONE;
     }
-    unsigned long long entry =
-        ((unsigned long long)type->tp_version_tag << 32) | number;
+    unsigned long long entry = ((unsigned long long)version << 32) | number;
     PyObject *value = PyLong_FromUnsignedLongLong(entry);
     if (PyDict_GET_SIZE(classes->known) >= KNOWN_MAX) {
         classes->last = NULL;
@@ -93,7 +112,7 @@ ask(struct pyconc_classes *classes, PyTypeObject *type)
     }
     else {
         classes->last = type;
-        classes->last_version = type->tp_version_tag;
+        classes->last_version = version;
         classes->last_number = number;
     }
     Py_XDECREF(value);
@@ -107,8 +126,7 @@ pyconc_class_number(struct pyconc_classes *classes, PyObject *object)
     unsigned int version = type->tp_version_tag;
     uint32_t number;
 
-    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ||
-        !Py_IS_TYPE((PyObject *)type, &PyType_Type)) {
+    if (!pyconc_class_is_simple(type)) {
         return PYCONC_CLASS_NONE;
     }
     if (type == classes->last && version == classes->last_version &&
@@ -128,7 +146,11 @@ pyconc_class_number(struct pyconc_classes *classes, PyObject *object)
         }
         else {
             PyErr_Clear();
+            /* The code that runs may change the class of the object. */
+            Py_INCREF(type);
             number = ask(classes, type);
+            Py_DECREF(type);
+            return number;
         }
     }
     if (number != PYCONC_CLASS_NONE && has_reducer(classes, type)) {

@@ -48,6 +48,10 @@ int pyconc_classes_init(struct pyconc_classes *classes, PyObject *is_plain,
                         void *context);
 void pyconc_classes_fini(struct pyconc_classes *classes);
 
+/* Whether instances have nothing but a __dict__ that could be lost: the part
+ * of being plain that keeps a wrong number from doing harm. */
+int pyconc_class_is_simple(PyTypeObject *type);
+
 /* The number of the object's class, PYCONC_CLASS_NONE if it is not plain.
  * Never raises.  Runs Python code only if it counts `asked`; a second call
  * for the same unchanged class then does not. */

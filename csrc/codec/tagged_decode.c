@@ -524,8 +524,15 @@ read_instance(struct reader *reader)
     if (type == NULL) {
         return NULL;
     }
-    PyObject *object = type->tp_alloc(type, 0);
+    if (!pyconc_class_is_simple(type)) {
+        Py_DECREF(type);
+        return damaged();
+    }
+    PyObject *no_arguments = PyTuple_New(0);
+    PyObject *object =
+        no_arguments == NULL ? NULL : type->tp_new(type, no_arguments, NULL);
 
+    Py_XDECREF(no_arguments);
     Py_DECREF(type);
     if (object != NULL && read_attributes(reader, object) < 0) {
         Py_DECREF(object);

@@ -418,17 +418,30 @@ emit_sequence(struct writer *writer, PyObject *sequence, bool is_list)
     return emit_items(writer, items, length, is_list);
 }
 
+/* Whether a name begins like __reduce_ex__. */
+static bool
+is_special(PyObject *name)
+{
+    return PyUnicode_CheckExact(name) && pyconc_unicode_is_ready(name) &&
+           PyUnicode_GET_LENGTH(name) > 2 &&
+           PyUnicode_READ_CHAR(name, 0) == '_' &&
+           PyUnicode_READ_CHAR(name, 1) == '_';
+}
+
 /* As emit_items, for a dict. */
 static bool
-emit_pairs(struct writer *writer, PyObject *dict, uint8_t tag)
+emit_pairs(struct writer *writer, PyObject *dict, bool are_attributes)
 {
     Py_ssize_t position = 0;
     PyObject *key, *value; /* borrowed */
 
-    if (!emit_container_header(writer, tag, PyDict_GET_SIZE(dict))) {
+    if (!emit_container_header(writer, TAG_DICT, PyDict_GET_SIZE(dict))) {
         return false;
     }
     while (PyDict_Next(dict, &position, &key, &value)) {
+        if (are_attributes && is_special(key)) {
+            return refuse(writer); /* pickle may ask the instance for it */
+        }
         if (!emit_scalar(writer, key) || !emit_value(writer, value)) {
             return false;
         }
@@ -473,8 +486,14 @@ emit_instance(struct writer *writer, PyObject *object)
     if (!emit_class(writer, object)) {
         return false;
     }
+    /* It may make the dict, and before 3.12 a collection of garbage might
+     * start there, whose finalizers could change what is being looked at. */
+    int collects = PyGC_Disable();
     PyObject *attributes = PyObject_GenericGetDict(object, NULL);
 
+    if (collects) {
+        PyGC_Enable();
+    }
     if (attributes == NULL || !PyDict_CheckExact(attributes)) {
         PyErr_Clear();
         Py_XDECREF(attributes);
@@ -483,7 +502,7 @@ emit_instance(struct writer *writer, PyObject *object)
     bool emitted;
 
     Py_BEGIN_CRITICAL_SECTION(attributes);
-    emitted = emit_pairs(writer, attributes, TAG_DICT);
+    emitted = emit_pairs(writer, attributes, true);
     Py_END_CRITICAL_SECTION();
     Py_DECREF(attributes);
     return emitted;
@@ -505,7 +524,7 @@ emit_parts(struct writer *writer, PyObject *object)
     }
     if (PyDict_CheckExact(object)) {
         Py_BEGIN_CRITICAL_SECTION(object);
-        emitted = emit_pairs(writer, object, TAG_DICT);
+        emitted = emit_pairs(writer, object, false);
         Py_END_CRITICAL_SECTION();
         return emitted;
     }

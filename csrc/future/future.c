@@ -273,7 +273,7 @@ look(struct pyconc_outcome *outcome)
 {
     if (outcome->source != NULL && !pyconc_outcome_is_done(outcome) &&
         outcome->source->ops->ready_nogil(outcome->source)) {
-        outcome->source->ops->drain(outcome->source);
+        outcome->source->ops->drain(outcome->source, PY_SSIZE_T_MAX);
     }
 }
 
@@ -689,8 +689,8 @@ pyconc_future_new(PyTypeObject *type, struct pyconc_source *source)
         future->outcome.source = source;
         if (source != NULL) {
             Py_INCREF(source->engine);
+            pyconc_outcome_untrack(&future->outcome);
         }
-        pyconc_outcome_untrack(&future->outcome);
     }
     return future;
 }
@@ -713,10 +713,10 @@ future_init(PyObject *Py_UNUSED(self), PyObject *arguments, PyObject *keywords)
     return 0;
 }
 
-static int
-future_setattr(PyObject *self, PyObject *name, PyObject *value)
+static PyObject *
+future_setattr(PyObject *self, PyObject *arguments)
 {
-    return pyconc_outcome_setattr(&AS_FUTURE(self)->outcome, name, value);
+    return pyconc_outcome_setattr(&AS_FUTURE(self)->outcome, arguments);
 }
 
 static PyObject *
@@ -825,6 +825,9 @@ static PyMethodDef future_methods[] = {
      METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("set_exception($self, exception)\n--\n\n"
                "For executors and tests: complete with an exception.")},
+    {"__setattr__", future_setattr, METH_VARARGS,
+     PyDoc_STR("__setattr__($self, name, value, /)\n--\n\n"
+               "Implement setattr(self, name, value).")},
     {"_invoke_callbacks", future_invoke_callbacks, METH_NOARGS, NULL},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
      PyDoc_STR("See PEP 585.")},
@@ -859,7 +862,6 @@ static PyType_Slot future_slots[] = {
     {Py_tp_traverse, (void *)future_traverse},
     {Py_tp_clear, (void *)future_clear},
     {Py_tp_repr, (void *)future_repr},
-    {Py_tp_setattro, (void *)future_setattr},
     {Py_tp_methods, future_methods},
     {Py_tp_members, future_members},
     {Py_tp_getset, future_getset},

@@ -151,12 +151,19 @@ pyconc_outcome_set_value(struct pyconc_outcome *outcome, PyObject *value)
     Py_XSETREF(outcome->value, value);
 }
 
-int
-pyconc_outcome_setattr(struct pyconc_outcome *outcome, PyObject *name,
-                       PyObject *value)
+PyObject *
+pyconc_outcome_setattr(struct pyconc_outcome *outcome, PyObject *arguments)
 {
+    PyObject *name, *value;
+
+    if (!PyArg_ParseTuple(arguments, "OO:__setattr__", &name, &value)) {
+        return NULL;
+    }
     pyconc_outcome_track(outcome);
-    return PyObject_GenericSetAttr(outcome->object, name, value);
+    if (PyObject_GenericSetAttr(outcome->object, name, value) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 PyObject *
@@ -251,8 +258,10 @@ pyconc_outcome_decode(struct pyconc_state *state,
         return -1;
     }
     if (outcome->value == raw) {
+        outcome->kind = kind; /* first: the old value may be the last
+                               * reference to an engine, whose end may run
+                               * code that asks for this outcome */
         pyconc_outcome_set_value(outcome, value);
-        outcome->kind = kind;
     }
     else {
         Py_DECREF(value); /* another thread was quicker */

@@ -67,16 +67,19 @@ pyconc_outcome_is_done(const struct pyconc_outcome *outcome)
  * which hardly one is part of a cycle; to walk over all of them again and
  * again took longer than the tasks.  So the collector does not know of one
  * until it refers to something that may refer back: from then on it is
- * tracked.  _untrack is for a new object, before anybody else has it. */
+ * tracked.  _untrack is for a new object of our own classes, before anybody
+ * else has it; what else a subclass may refer to we would not see. */
 void pyconc_outcome_untrack(struct pyconc_outcome *outcome);
 void pyconc_outcome_track(struct pyconc_outcome *outcome);
 
 /* Give the outcome its value (steals it). */
 void pyconc_outcome_set_value(struct pyconc_outcome *outcome, PyObject *value);
 
-/* For the types that embed an outcome: attributes that users set. */
-int pyconc_outcome_setattr(struct pyconc_outcome *outcome, PyObject *name,
-                           PyObject *value);
+/* For the types that embed an outcome: attributes that users set.  The first
+ * is the method `__setattr__`: the slot would take object.__setattr__ away
+ * from users. */
+PyObject *pyconc_outcome_setattr(struct pyconc_outcome *outcome,
+                                 PyObject *arguments);
 PyObject *pyconc_outcome_get_dict(struct pyconc_outcome *outcome);
 int pyconc_outcome_set_dict(struct pyconc_outcome *outcome, PyObject *dict);
 

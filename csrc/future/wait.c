@@ -29,6 +29,9 @@
  * last check and the futex call does not interrupt the sleep. */
 #define SIGNAL_CHECK_NS 250000000
 
+/* Completions between two looks at signals: a millisecond or so. */
+#define DRAIN_ENOUGH 1024
+
 void
 pyconc_waiter_init(struct pyconc_waiter *waiter, Py_ssize_t missing)
 {
@@ -192,7 +195,7 @@ pyconc_wait(struct pyconc_waiter *waiter, struct pyconc_source *source,
         if (source->ops->check(source) < 0) {
             return -1;
         }
-        source->ops->drain(source);
+        source->ops->drain(source, DRAIN_ENOUGH);
         if (waiter->missing <= 0) {
             return 0;
         }
@@ -208,10 +211,16 @@ pyconc_wait(struct pyconc_waiter *waiter, struct pyconc_source *source,
         conc_store_rlx(&waiter->word, 0); /* only this thread sleeps on it,
                                            * and it looks again below */
         if (source != NULL) {
-            source->ops->drain(source);
+            source->ops->drain(source, DRAIN_ENOUGH);
         }
         if (waiter->missing <= 0) {
             outcome = 0;
+            break;
+        }
+        /* In each turn, whatever ended the last one: completions that keep
+         * coming must not keep a signal waiting. */
+        if (PyErr_CheckSignals() < 0) {
+            outcome = -1;
             break;
         }
         if (source != NULL && spin(waiter, source)) {
@@ -227,13 +236,9 @@ pyconc_wait(struct pyconc_waiter *waiter, struct pyconc_source *source,
             source->lingers = status == CONC_OK &&
                               conc_clock_now_ns() - asleep_ns < LINGER_NS;
         }
-        if (status == CONC_INTR && PyErr_CheckSignals() < 0) {
-            outcome = -1;
-            break;
-        }
         if (status == CONC_TIMEOUT) {
             if (source != NULL) {
-                source->ops->drain(source);
+                source->ops->drain(source, PY_SSIZE_T_MAX);
             }
             outcome = waiter->missing <= 0 ? 0 : 1;
             break;

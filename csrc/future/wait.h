@@ -30,8 +30,9 @@ struct pyconc_source_ops {
     int (*check)(struct pyconc_source *source);
     /* Whether drain would find something; GIL: not needed. */
     int (*ready_nogil)(struct pyconc_source *source);
-    /* Complete what is finished.  Runs no user code but decrefs. */
-    void (*drain)(struct pyconc_source *source);
+    /* Complete what is finished; with more finished all the time, stop when
+     * it was `enough`.  Runs no user code but decrefs. */
+    void (*drain)(struct pyconc_source *source, Py_ssize_t enough);
     /* Sleep on the eventcount of the source; see eventcount.h. */
     uint32_t (*announce)(struct pyconc_source *source);
     int (*sleep_nogil)(struct pyconc_source *source, uint32_t ticket,

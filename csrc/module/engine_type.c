@@ -49,9 +49,9 @@ source_ready(struct pyconc_source *source)
 }
 
 static void
-source_drain(struct pyconc_source *source)
+source_drain(struct pyconc_source *source, Py_ssize_t enough)
 {
-    pyconc_engine_drain(engine_of(source));
+    pyconc_engine_drain(engine_of(source), enough);
 }
 
 static uint32_t
@@ -452,7 +452,7 @@ engine_close(PyObject *self, PyObject *Py_UNUSED(ignored))
     if (!pyconc_engine_is_ours(engine)) {
         Py_RETURN_FALSE;
     }
-    pyconc_engine_drain(engine);
+    pyconc_engine_drain(engine, PY_SSIZE_T_MAX);
     pyconc_engine_settle(engine);
     return PyBool_FromLong(engine->pending > 0);
 }
@@ -501,7 +501,7 @@ engine_wait_idle(PyObject *self, PyObject *timeout)
     if (pyconc_deadline_from_timeout(timeout, &deadline_ns) < 0) {
         return NULL;
     }
-    pyconc_engine_drain(engine);
+    pyconc_engine_drain(engine, PY_SSIZE_T_MAX);
     if (engine->pending == 0) {
         Py_RETURN_TRUE;
     }
@@ -536,7 +536,7 @@ engine_collect(PyObject *self, PyObject *Py_UNUSED(ignored))
     waiter.source = source;
     source->collector = &waiter;
     for (;;) {
-        pyconc_engine_drain(engine);
+        pyconc_engine_drain(engine, PY_SSIZE_T_MAX);
         complete_specials(engine);
         if (source->special_first != NULL) {
             continue;

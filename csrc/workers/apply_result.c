@@ -273,8 +273,8 @@ pyconc_engine_complete_special(struct pyconc_engine *engine,
 
     if (pyconc_apply_resolve(state, apply) < 0) {
         PyObject *error = pyconc_error_take();
-        pyconc_outcome_set_value(outcome, error);
         outcome->kind = PYCONC_VALUE_EXCEPTION;
+        pyconc_outcome_set_value(outcome, error);
     }
     PyObject *callback = outcome->kind == PYCONC_VALUE_EXCEPTION
                              ? apply->error_callback
@@ -306,7 +306,7 @@ static void
 look(struct pyconc_outcome *outcome)
 {
     if (outcome->source != NULL && !pyconc_outcome_is_done(outcome)) {
-        outcome->source->ops->drain(outcome->source);
+        outcome->source->ops->drain(outcome->source, PY_SSIZE_T_MAX);
     }
 }
 
@@ -386,10 +386,10 @@ apply_successful(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(apply->outcome.kind == PYCONC_VALUE_RESULT);
 }
 
-static int
-apply_setattr(PyObject *self, PyObject *name, PyObject *value)
+static PyObject *
+apply_setattr(PyObject *self, PyObject *arguments)
 {
-    return pyconc_outcome_setattr(&AS_APPLY(self)->outcome, name, value);
+    return pyconc_outcome_setattr(&AS_APPLY(self)->outcome, arguments);
 }
 
 static PyObject *
@@ -457,6 +457,9 @@ static PyMethodDef apply_methods[] = {
      PyDoc_STR("successful($self, /)\n--\n\n"
                "Return True if the task returned, False if it raised.\n\n"
                "Raises ValueError if the result is not there yet.")},
+    {"__setattr__", apply_setattr, METH_VARARGS,
+     PyDoc_STR("__setattr__($self, name, value, /)\n--\n\n"
+               "Implement setattr(self, name, value).")},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
      PyDoc_STR("See PEP 585.")},
     {NULL, NULL, 0, NULL},
@@ -481,7 +484,6 @@ static PyType_Slot apply_slots[] = {
     {Py_tp_dealloc, (void *)apply_dealloc},
     {Py_tp_traverse, (void *)apply_traverse},
     {Py_tp_clear, (void *)apply_clear},
-    {Py_tp_setattro, (void *)apply_setattr},
     {Py_tp_methods, apply_methods},
     {Py_tp_members, apply_members},
     {Py_tp_getset, apply_getset},

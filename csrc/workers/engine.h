@@ -177,7 +177,9 @@ int pyconc_engine_wait_on(struct pyconc_engine *engine,
 void pyconc_engine_feeder_begin(struct pyconc_engine *engine);
 void pyconc_engine_feeder_end(struct pyconc_engine *engine);
 
-void pyconc_engine_drain(struct pyconc_engine *engine);
+/* Complete what is finished.  If more is finished all the time, end when it
+ * was `enough`.  Leaves nothing in the chain. */
+void pyconc_engine_drain(struct pyconc_engine *engine, Py_ssize_t enough);
 int pyconc_engine_need_collector(struct pyconc_engine *engine);
 
 /* Complete the task at `cell`, which the caller took: its value, stolen.

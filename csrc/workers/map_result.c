@@ -71,8 +71,12 @@ decode_answers(struct pyconc_state *state, struct pyconc_map *map,
         }
         if (kind == PYCONC_VALUE_EXCEPTION) {
             struct pyconc_outcome *outcome = &map->apply.outcome;
-            pyconc_outcome_set_value(outcome, value);
+            if (map->answers != answers) { /* another thread was quicker */
+                Py_DECREF(value);
+                return 1;
+            }
             outcome->kind = PYCONC_VALUE_EXCEPTION;
+            pyconc_outcome_set_value(outcome, value);
             return 1;
         }
         if (map->forms[i] == 0) { /* another thread was quicker */
@@ -173,7 +177,11 @@ map_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(AS_MAP(self)->apply.outcome.attributes);
     Py_VISIT(AS_MAP(self)->apply.callback);
     Py_VISIT(AS_MAP(self)->apply.error_callback);
-    Py_VISIT(AS_MAP(self)->answers);
+    /* Not the list itself: gc.get_referents would hand it out, half-filled. */
+    PyObject *answers = AS_MAP(self)->answers;
+    for (Py_ssize_t i = 0; answers && i < PyList_GET_SIZE(answers); i++) {
+        Py_VISIT(PyList_GET_ITEM(answers, i));
+    }
     Py_VISIT(AS_MAP(self)->error);
     return 0;
 }

@@ -300,7 +300,7 @@ pyconc_engine_is_full(struct pyconc_engine *engine)
     if (conc_board_room(&engine->board) > 0 && engine->parked_first == NULL) {
         return 0;
     }
-    pyconc_engine_drain(engine);
+    pyconc_engine_drain(engine, PY_SSIZE_T_MAX);
     return conc_board_room(&engine->board) == 0 ||
            engine->parked_first != NULL;
 }
@@ -545,6 +545,8 @@ take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
             engine->blocks = block;
             return (PyObject *)block;
         }
+        conc_heap_return(&engine->region, &engine->heaps_shared[1 + slot],
+                         offset);
     }
     else {
         PyObject *bytes = PyBytes_FromStringAndSize((const char *)data,
@@ -642,16 +644,16 @@ break_damaged(struct pyconc_engine *engine, int status)
 }
 
 void
-pyconc_engine_drain(struct pyconc_engine *engine)
+pyconc_engine_drain(struct pyconc_engine *engine, Py_ssize_t enough)
 {
-    int completed = 0;
+    Py_ssize_t completed = 0;
 
     if (CONC_UNLIKELY(!pyconc_engine_is_ours(engine))) {
         return;
     }
     for (;;) {
         if (engine->chain == CONC_CELL_NONE) {
-            if (!conc_donestack_ready(&engine->board)) {
+            if (completed >= enough || !conc_donestack_ready(&engine->board)) {
                 break;
             }
             int status = conc_donestack_take(&engine->board, engine->links,
@@ -675,7 +677,7 @@ pyconc_engine_drain(struct pyconc_engine *engine)
         PyObject *value =
             pyconc_engine_take_answer(engine, cell, &kind, &form);
         pyconc_engine_complete(engine, cell, value, kind, form);
-        completed = 1;
+        completed++;
         if (engine->parked_first != NULL) {
             place_parked(engine);
         }
@@ -683,7 +685,7 @@ pyconc_engine_drain(struct pyconc_engine *engine)
     if (CONC_UNLIKELY(engine->damaged) && engine->broken == NULL) {
         break_damaged(engine, CONC_CORRUPT);
     }
-    if (completed) {
+    if (completed > 0) {
         pyconc_engine_settle(engine);
     }
 }

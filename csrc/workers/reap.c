@@ -50,8 +50,9 @@ pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
     uint32_t cursor = 0;
     enum conc_phase phase;
 
-    pyconc_engine_drain(engine); /* E3: the chain is empty afterwards, or
-                                  * its cells are marked */
+    pyconc_engine_drain(engine,
+                        PY_SSIZE_T_MAX); /* E3: the chain is empty afterwards,
+                                          * or its cells are marked */
     for (;;) {
         uint32_t cell =
             conc_board_sweep(&engine->board, slot, &cursor, &phase);
@@ -95,7 +96,7 @@ pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
     /* The dead may have been about to wake somebody. */
     conc_idlers_wake_all(&engine->idlers);
     conc_eventcount_wake_all_shared(&engine->control->completions);
-    pyconc_engine_drain(engine);
+    pyconc_engine_drain(engine, PY_SSIZE_T_MAX);
     pyconc_engine_settle(engine);
     return lost;
 }

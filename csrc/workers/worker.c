@@ -533,8 +533,10 @@ answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
         if (answer_in_block(worker, cell, size, &data) < 0) {
             return -1;
         }
-        (void)pyconc_tagged_encode(result, &worker->classes, data, size,
-                                   &form);
+        size_t written =
+            pyconc_tagged_encode(result, &worker->classes, data, size, &form);
+        CONC_ASSERT(written == size);
+        (void)written;
         cell->flags = (uint8_t)form | PYCONC_FLAG_BLOCK;
         return 0;
     }
@@ -589,6 +591,17 @@ answer_numbers(struct pyconc_worker *worker, struct conc_cell *cell,
 }
 
 static void
+take_back_answer(struct pyconc_worker *worker, const struct conc_cell *cell)
+{
+    struct pyconc_block_ref reference;
+
+    if (cell->flags & PYCONC_FLAG_BLOCK) {
+        memcpy(&reference, cell->payload, sizeof(reference));
+        conc_heap_release(worker->heap, reference.offset);
+    }
+}
+
+static void
 run_task(struct pyconc_worker *worker, uint32_t index)
 {
     struct conc_cell *cell = &worker->board.cells[index];
@@ -614,6 +627,7 @@ run_task(struct pyconc_worker *worker, uint32_t index)
     pyconc_gathered_clear(&results);
     if (!failed && PyErr_CheckSignals() < 0) {
         failed = 1; /* a signal that came while the task still counted */
+        take_back_answer(worker, cell);
     }
     worker->state->in_task = 0;
     if (failed) {

@@ -276,6 +276,26 @@ def test_a_future_is_weakly_referenceable_and_hashable(future):
 def test_attributes_can_be_set(future):
     future.tag = "mine"
     assert future.tag == "mine"
+    object.__setattr__(future, "other", "too")
+    assert vars(future)["other"] == "too"
+    del future.tag
+    assert not hasattr(future, "tag")
+
+
+def test_a_cycle_through_a_subclass_is_collected(impl):
+    class Mixin:
+        pass
+
+    class Mine(Mixin, impl.futures.Future):
+        pass
+
+    Mine.instance = Mine()
+    other = Mine()
+    object.__setattr__(other, "partner", other)
+    references = [weakref.ref(Mine), weakref.ref(other)]
+    del Mine, Mixin, other
+    gc.collect()
+    assert [reference() for reference in references] == [None, None]
 
 
 def test_a_future_does_not_pickle(future):

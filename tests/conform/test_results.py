@@ -309,6 +309,9 @@ def test_nobody_sees_results_that_are_half_there(pool, gate, chunksize):
     gate.wait_arrived(1)
     result.wait(0.01)
     assert tasks.copy_all_lists()
+    for found in gc.get_referents(result):
+        if type(found) is list:
+            list(found)
     gate.open()
     assert result.get() == [wanted for _, wanted in items]
     assert pool.map(tasks.copy_all_lists, range(6), chunksize) == [True] * 6

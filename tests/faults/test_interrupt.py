@@ -2,15 +2,17 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
 
+from pyconc import futures
 from support.impls import METHODS
 from support.polling import eventually
 from support.procs import alive, any_alive
 from support.scripts import kill_group, start_script, write_source
-from support.tasks import square
+from support.tasks import busy, square
 
 # promised: 1.5 s; the rest is slack for a busy machine
 SECONDS = 4
@@ -136,6 +138,60 @@ def test_one_traceback_and_a_quick_end(tmp_path, gate, main):
 @pytest.mark.parametrize("work", ["sleep", "spin"])
 def test_under_every_start_method(tmp_path, gate, main, method, work):
     assert_clean(interrupted(tmp_path, gate, main, method, work))
+
+
+class Alarm(Exception):
+    pass
+
+
+@pytest.fixture
+def alarm():
+    """Raise Alarm in the main thread, shortly."""
+
+    def on_alarm(_signal, _frame):
+        raise Alarm
+
+    # SIGALRM is the watchdog's.
+    previous = signal.signal(signal.SIGUSR1, on_alarm)
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGUSR1))
+    timer.start()
+    yield
+    timer.join()
+    signal.signal(signal.SIGUSR1, previous)
+
+
+WAITS = {
+    "map": lambda pool, items: pool.map(busy, items, 1),
+    "get": lambda pool, items: pool.map_async(busy, items, 1).get(),
+    "last": lambda pool, items: [
+        pool.apply_async(busy, (item,)) for item in items
+    ][-1].get(),
+    "imap": lambda pool, items: list(pool.imap(busy, items)),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS.keys())
+@pytest.mark.parametrize("seconds", [0.0001, 0.001, 0.01])
+@pytest.mark.usefixtures("alarm")
+def test_a_signal_is_noticed_while_results_keep_coming(pool, wait, seconds):
+    items = [seconds] * int(20 / seconds)
+    start = time.monotonic()
+    with pytest.raises(Alarm):
+        wait(pool, items)
+    assert time.monotonic() - start < SECONDS
+    pool.terminate()
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.01])
+@pytest.mark.usefixtures("alarm")
+def test_a_signal_is_noticed_by_wait(executor, seconds):
+    items = [seconds] * int(20 / seconds)
+    start = time.monotonic()
+    with pytest.raises(Alarm):
+        futures.wait([executor.submit(busy, item) for item in items])
+    assert time.monotonic() - start < SECONDS
+    executor.kill_workers()
 
 
 def test_an_idle_worker_survives_an_interrupt(make_pool, make_gate):

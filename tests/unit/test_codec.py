@@ -3,6 +3,8 @@
 The invariants are those of docs/internals/codec.md.
 """
 
+import cProfile
+import contextlib
 import copyreg
 import enum
 import functools
@@ -11,6 +13,7 @@ import math
 import operator
 import pickle
 import random
+import sqlite3
 import struct
 import sys
 import threading
@@ -424,6 +427,113 @@ def test_instance_with_another_kind_of_dict_is_pickled():
     value = Plain()
     value.__dict__ = OrderedDict(x=1)
     assert form_with(value, Plain) == PICKLED
+
+
+class Answers:
+    """Callable, and sent by pickle like any other value."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def __call__(self, *_):
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "name, answer",
+    [
+        ("__reduce_ex__", (str, ("from reduce",))),
+        ("__getstate__", {"got": 1}),
+        ("__getnewargs__", ()),
+    ],
+)
+def test_instance_with_a_method_for_pickle_of_its_own(name, answer):
+    value = Plain(a=1)
+    setattr(value, name, Answers(answer))
+    expected = pickle.loads(pickle.dumps(value))
+    again = round_trip(value, 0, (Plain, Answers))
+    assert type(again) is type(expected)
+    if isinstance(again, Plain):
+        assert vars(again).keys() == vars(expected).keys()
+
+
+class DictProperty:
+    @property
+    def __dict__(self):
+        return {"fake": 1}
+
+
+class ClassProperty:
+    @property
+    def __class__(self):
+        return Plain
+
+
+def test_class_that_lies_about_its_instances_is_not_plain():
+    assert form_with(DictProperty(), DictProperty) == PICKLED
+    with pytest.raises(pickle.PicklingError):
+        form_with(ClassProperty(), ClassProperty)
+
+
+@pytest.mark.parametrize("cls", [cProfile.Profile, sqlite3.Connection])
+def test_instance_with_state_in_c_is_refused(cls):
+    subclass = type(cls.__name__, (cls,), {})
+    for kind in (cls, subclass):
+        value = kind(":memory:") if cls is sqlite3.Connection else kind()
+        with pytest.raises((TypeError, pickle.PicklingError)):
+            form_with(value, kind)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [dict, OrderedDict, ValueError, type, bool, type(None), type(len), Colour,
+     type("Numbers", (dict,), {}), type("Slots", (), {"__slots__": ("a",)})],
+    ids=lambda cls: cls.__name__,
+)
+def test_number_of_a_class_that_is_not_plain_is_damage(cls):
+    form, data = _core.codec_encode(Plain(x=1), 0, (Plain,))
+    with pytest.raises(ValueError):
+        _core.codec_decode(form, data, (cls,))
+
+
+def test_class_that_goes_while_it_is_asked_about():
+    class Holder(tuple):
+        def index(self, _cls):
+            value.clear()
+            gc.collect()
+            return 0
+
+    value = [type("Gone", (Plain,), {})()]
+    with contextlib.suppress(AttributeError, pickle.PicklingError):
+        _core.codec_encode(value, 0, Holder((Plain,)))
+
+
+def test_collection_of_garbage_does_not_change_what_is_encoded():
+    """Before 3.12 a finalizer may run wherever a container is made."""
+
+    class Changes:
+        def __init__(self, target):
+            self.cycle = self
+            self.target = target
+
+        def __del__(self):
+            self.target[:] = [b"changed"] * 3
+
+    form_with([Plain()], Plain)
+    for first in range(1, 60):
+        value = [Plain(x=i) for i in range(60)]
+        gc.collect()
+        threshold = gc.get_threshold()
+        Changes(value)
+        gc.set_threshold(first)
+        try:
+            form, data = _core.codec_encode(value, 0, (Plain,))
+        finally:
+            gc.set_threshold(*threshold)
+        if form == CLASSED:
+            again = _core.codec_decode(form, data, (Plain,))
+            assert [item.x for item in again] == list(range(60))
+        gc.collect()
 
 
 def test_names_of_attributes_are_interned():
