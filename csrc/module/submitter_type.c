@@ -21,19 +21,25 @@ call_hook(PyObject *self, const char *name)
     return result == NULL ? -1 : 0;
 }
 
-/* The engine, open, or NULL with the exception that says why not. */
+/* The engine, open, or NULL with the exception that says why not.  One that
+ * broke while it started is not refused: the task that started it was there
+ * before, as in the stdlib. */
 static struct pyconc_engine *
 open_engine(PyObject *self)
 {
     struct submitter *submitter = AS_SUBMITTER(self);
+    int first = submitter->engine == NULL;
 
-    if (submitter->engine == NULL && call_hook(self, "_open") < 0) {
+    if (first && call_hook(self, "_open") < 0) {
         return NULL;
     }
     struct pyconc_engine *engine = PYCONC_ENGINE(submitter->engine);
     if (engine == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the executor did not start");
         return NULL;
+    }
+    if (first && engine->broken != NULL) {
+        return engine;
     }
     if (engine->phase != PYCONC_ENGINE_OPEN || engine->broken != NULL ||
         !pyconc_engine_is_ours(engine)) {
@@ -65,6 +71,11 @@ submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
 
     if (future == NULL) {
         return NULL;
+    }
+    if (engine->broken != NULL) {
+        pyconc_outcome_arrive(&future->outcome, Py_NewRef(engine->broken),
+                              PYCONC_VALUE_EXCEPTION, 0);
+        return (PyObject *)future;
     }
     if (pyconc_submit_call(engine, &future->outcome, callable, arguments,
                            keywords) < 0 ||

@@ -1,7 +1,7 @@
 """A worker of a ProcessPoolExecutor dies."""
 
-import contextlib
 import asyncio
+import contextlib
 import os
 import signal
 import threading

@@ -3,9 +3,9 @@
 The invariants are those of docs/internals/codec.md.
 """
 
-import cProfile
 import contextlib
 import copyreg
+import cProfile
 import enum
 import functools
 import gc
