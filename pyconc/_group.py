@@ -42,6 +42,9 @@ _MAIN_SHARED = 0
 _MAIN_RERUN = 1
 _MAIN_MISSING = 2
 
+# How long a worker that was told to leave may take before it is killed.
+_LEAVE_GRACE = 1.0
+
 # How long a worker may take from closing its descriptors to being dead.
 _EXIT_GRACE = 0.2
 
@@ -357,7 +360,7 @@ class WorkerGroup:
             self._members.pop(member.slot, None)
             self.engine.started = len(self._members)
         if fatal is not None:
-            self._end_all(1.0)
+            self._end_all()
         elif not clean and self._ending is None:
             self._count_death(member, exitcode)
         if not (closing and self.engine.pending == 0):
@@ -389,7 +392,7 @@ class WorkerGroup:
                     exitcode,
                 )
             )
-            self._end_all(1.0)
+            self._end_all()
 
     def _replace(self) -> None:
         if self._ending is not None:
@@ -450,13 +453,11 @@ class WorkerGroup:
         ):
             collector.join()
 
-    def _end_all(self, grace: float) -> None:
+    def _end_all(self) -> None:
         """Have every worker leave; the watcher kills those that do not."""
         with self._lock:
             if self._ending is None:
-                self._ending = time.monotonic() + grace
-            else:
-                self._ending = min(self._ending, time.monotonic() + grace)
+                self._ending = time.monotonic() + _LEAVE_GRACE
             self.engine.halt()
             for member in self._members.values():
                 member.signal(signal.SIGTERM)
@@ -470,7 +471,7 @@ class WorkerGroup:
             PoolTerminatedError("the pool was terminated before this task was done"),
             ValueError("Pool not running"),
         )
-        self._end_all(1.0)
+        self._end_all()
         watcher = self._watcher
         if watcher is not None and watcher is not threading.current_thread():
             watcher.join()
@@ -484,7 +485,7 @@ class WorkerGroup:
         with self._lock:
             for member in self._members.values():
                 member.signal(number)
-        self._end_all(1.0)
+        self._end_all()
 
     def abandon(self) -> None:
         """Give back everything of a group that has no worker."""

@@ -45,8 +45,10 @@ size_t pyconc_tagged_encode(PyObject *object, struct pyconc_classes *classes,
                             uint8_t *out, size_t capacity,
                             enum pyconc_form *form);
 
-/* Bytes of the tagged form, or 0 if the object has none.  Never raises. */
-size_t pyconc_tagged_size(PyObject *object, struct pyconc_classes *classes);
+/* Bytes of the tagged form, or 0 if the object has none; the form as from
+ * pyconc_tagged_encode.  Never raises. */
+size_t pyconc_tagged_size(PyObject *object, struct pyconc_classes *classes,
+                          enum pyconc_form *form);
 
 /* Whether what is encoded is a tuple, list, dict or instance. */
 int pyconc_tagged_is_container(const uint8_t *data, size_t length);

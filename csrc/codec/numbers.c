@@ -10,23 +10,15 @@
 static size_t
 width_of(uint64_t magnitudes)
 {
-    unsigned bits = 65 - (unsigned)__builtin_clzll(magnitudes | 1);
+    unsigned bytes = tagged_int_bytes(magnitudes);
 
-    return bits <= 8 ? 1 : bits <= 16 ? 2 : bits <= 32 ? 4 : 8;
+    return bytes <= 2 ? bytes : bytes <= 4 ? 4 : 8;
 }
 
 static inline bool
 int_value(PyObject *object, int64_t *value)
 {
-    int overflow = 0;
-
-    if (!PyLong_CheckExact(object)) {
-        return false;
-    }
-    if (!pyconc_long_is_digit(object, value)) {
-        *value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    }
-    return overflow == 0;
+    return PyLong_CheckExact(object) && pyconc_long_fits(object, value);
 }
 
 /* Bytes that hold each of the ints, 0 if not all of them are such ints. */
@@ -40,7 +32,7 @@ common_width(PyObject *const *items, Py_ssize_t length)
         if (!int_value(items[i], &value)) {
             return 0;
         }
-        magnitudes |= (uint64_t)(value ^ (value >> 63));
+        magnitudes |= tagged_magnitude(value);
     }
     return width_of(magnitudes);
 }
@@ -98,6 +90,32 @@ write_floats(uint8_t *out, PyObject *const *items, Py_ssize_t length)
     }
 }
 
+/* Whether the width follows the length: floats have only one. */
+static bool
+has_width(uint8_t tag)
+{
+    return tag == TAG_INT_TUPLE || tag == TAG_INT_LIST;
+}
+
+static size_t
+packed_bytes(uint8_t tag, size_t count, size_t width)
+{
+    return tagged_header_bytes(count) + (has_width(tag) ? 1 : 0) +
+           count * width;
+}
+
+/* Returns the bytes of the header. */
+static size_t
+write_packed_header(uint8_t *out, uint8_t tag, size_t count, size_t width)
+{
+    size_t size = tagged_write_header(out, tag, count);
+
+    if (has_width(tag)) {
+        out[size++] = (uint8_t)width;
+    }
+    return size;
+}
+
 int
 pyconc_packing_plan(struct pyconc_packing *packing, PyObject *const *items,
                     Py_ssize_t count, int is_list)
@@ -117,19 +135,17 @@ pyconc_packing_plan(struct pyconc_packing *packing, PyObject *const *items,
         packing->tag = is_list ? TAG_FLOAT_LIST : TAG_FLOAT_TUPLE;
         packing->width = are_floats(items, count) ? 8 : 0;
     }
-    packing->size_bytes = tagged_header_bytes((size_t)count) + (ints ? 1 : 0) +
-                          packing->width * (size_t)count;
+    packing->size_bytes =
+        packed_bytes(packing->tag, (size_t)count, packing->width);
     return packing->width > 0;
 }
 
 void
 pyconc_packing_write(const struct pyconc_packing *packing, uint8_t *out)
 {
-    bool ints = packing->tag == TAG_INT_LIST || packing->tag == TAG_INT_TUPLE;
-
-    out += tagged_write_header(out, packing->tag, packing->count);
-    if (ints) {
-        *out++ = packing->width;
+    out +=
+        write_packed_header(out, packing->tag, packing->count, packing->width);
+    if (has_width(packing->tag)) {
         write_ints(out, packing->items, (Py_ssize_t)packing->count,
                    packing->width);
     }
@@ -211,7 +227,7 @@ pyconc_gathered_add(struct pyconc_gathered *gathered, PyObject *result)
 
         if ((first || !gathered->are_floats) && int_value(result, &value)) {
             gathered->values[gathered->count++] = (uint64_t)value;
-            gathered->magnitudes |= (uint64_t)(value ^ (value >> 63));
+            gathered->magnitudes |= tagged_magnitude(value);
             Py_DECREF(result);
             return 0;
         }
@@ -238,11 +254,17 @@ gathered_width(const struct pyconc_gathered *gathered)
     return gathered->are_floats ? 8 : width_of(gathered->magnitudes);
 }
 
+static uint8_t
+gathered_tag(const struct pyconc_gathered *gathered)
+{
+    return gathered->are_floats ? TAG_FLOAT_LIST : TAG_INT_LIST;
+}
+
 size_t
 pyconc_gathered_size(const struct pyconc_gathered *gathered)
 {
-    return tagged_header_bytes(gathered->count) + !gathered->are_floats +
-           gathered->count * gathered_width(gathered);
+    return packed_bytes(gathered_tag(gathered), gathered->count,
+                        gathered_width(gathered));
 }
 
 void
@@ -250,12 +272,8 @@ pyconc_gathered_write(const struct pyconc_gathered *gathered, uint8_t *out)
 {
     size_t width = gathered_width(gathered);
 
-    out += tagged_write_header(
-        out, gathered->are_floats ? TAG_FLOAT_LIST : TAG_INT_LIST,
-        gathered->count);
-    if (!gathered->are_floats) {
-        *out++ = (uint8_t)width;
-    }
+    out += write_packed_header(out, gathered_tag(gathered), gathered->count,
+                               width);
     for (size_t i = 0; i < gathered->count; i++) {
         write_value(out, gathered->values[i], width);
         out += width;
@@ -270,7 +288,7 @@ pyconc_numbers_begin(struct pyconc_numbers *numbers, uint8_t tag,
 {
     const uint8_t *end = data + length;
 
-    numbers->are_floats = tag == TAG_FLOAT_TUPLE || tag == TAG_FLOAT_LIST;
+    numbers->are_floats = !has_width(tag);
     numbers->width = 8;
     if (!tagged_read_length(&data, end, &numbers->left)) {
         return 0;
@@ -301,8 +319,7 @@ static inline PyObject *
 next_number(struct pyconc_numbers *numbers)
 {
     const uint8_t *data = numbers->next;
-    unsigned unused = 64 - 8 * (unsigned)numbers->width;
-    uint64_t bits = 0;
+    uint64_t low = 0;
     double value;
 
     numbers->next += numbers->width;
@@ -313,20 +330,20 @@ next_number(struct pyconc_numbers *numbers)
     }
     switch (numbers->width) { /* each a single load */
     case 1:
-        memcpy(&bits, data, 1);
+        memcpy(&low, data, 1);
         break;
     case 2:
-        memcpy(&bits, data, 2);
+        memcpy(&low, data, 2);
         break;
     case 4:
-        memcpy(&bits, data, 4);
+        memcpy(&low, data, 4);
         break;
     default:
-        memcpy(&bits, data, 8);
+        memcpy(&low, data, 8);
         break;
     }
     /* From a long: the interpreter has a short way for those. */
-    return PyLong_FromLong((long)((int64_t)(bits << unused) >> unused));
+    return PyLong_FromLong((long)tagged_int_value(low, numbers->width));
 }
 
 PyObject *

@@ -77,6 +77,32 @@ tagged_is_singleton(size_t length, size_t data_bytes)
     return length == 0 || (length == 1 && data_bytes == 1);
 }
 
+/* The bits of an int that differ from its sign.  Of several ints: or'ed. */
+static inline uint64_t
+tagged_magnitude(int64_t value)
+{
+    return (uint64_t)(value ^ (value >> 63));
+}
+
+/* Bytes that such an int needs, with its sign. */
+static inline unsigned
+tagged_int_bytes(uint64_t magnitude)
+{
+    unsigned bits = 65 - (unsigned)__builtin_clzll(magnitude | 1);
+
+    return (bits + 7) / 8;
+}
+
+/* The int whose lowest bytes these are: up, so that the sign is on top, and
+ * down again. */
+static inline int64_t
+tagged_int_value(uint64_t low, unsigned bytes)
+{
+    unsigned unused = 64 - 8 * bytes;
+
+    return (int64_t)(low << unused) >> unused;
+}
+
 static inline size_t
 tagged_header_bytes(size_t length)
 {

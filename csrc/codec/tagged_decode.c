@@ -68,12 +68,8 @@ read_int(struct reader *reader, size_t size)
         memcpy(&bits, reader->next, size);
     }
     reader->next += size;
-
-    /* Up, so that the sign is on top, and down again. */
-    unsigned unused = 64 - 8 * (unsigned)size;
-
     /* From a long: the interpreter has a short way for those. */
-    return PyLong_FromLong((long)((int64_t)(bits << unused) >> unused));
+    return PyLong_FromLong((long)tagged_int_value(bits, (unsigned)size));
 }
 
 static inline PyObject *
@@ -89,18 +85,27 @@ read_float(struct reader *reader)
     return PyFloat_FromDouble(value);
 }
 
+/* A length and so many units of data, or NULL with an exception. */
+static const uint8_t *
+read_data(struct reader *reader, size_t unit, size_t *length)
+{
+    if (!read_length(reader, length) || *length > reader_left(reader) / unit) {
+        damaged();
+        return NULL;
+    }
+    const uint8_t *data = reader->next;
+
+    reader->next += *length * unit;
+    return data;
+}
+
 static PyObject *
 read_big_int(struct reader *reader)
 {
     size_t length;
+    const uint8_t *data = read_data(reader, 1, &length);
 
-    if (!read_length(reader, &length) || length > reader_left(reader)) {
-        return damaged();
-    }
-    const uint8_t *data = reader->next;
-
-    reader->next += length;
-    return pyconc_long_read(data, length);
+    return data == NULL ? NULL : pyconc_long_read(data, length);
 }
 
 int
@@ -139,15 +144,12 @@ static PyObject *
 read_bytes(struct reader *reader)
 {
     size_t length;
-
-    if (!read_length(reader, &length) || length > reader_left(reader)) {
-        return damaged();
-    }
-    const uint8_t *data = reader->next;
-
-    reader->next += length;
+    const uint8_t *data = read_data(reader, 1, &length);
     PyObject *bytes;
 
+    if (data == NULL) {
+        return NULL;
+    }
     if (length < PYCONC_COPY_DETACHED_BYTES) {
         bytes =
             PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)length);
@@ -229,12 +231,11 @@ read_str(struct reader *reader, uint8_t tag)
                        : tag == TAG_LATIN1 ? 0xFF
                                            : 0x7F;
 
-    if (!read_length(reader, &length) || length > reader_left(reader) / kind) {
-        return damaged();
-    }
-    const uint8_t *data = reader->next;
+    const uint8_t *data = read_data(reader, kind, &length);
 
-    reader->next += length * kind;
+    if (data == NULL) {
+        return NULL;
+    }
     if (length * kind <= 1) {
         /* Finds the one object of that value. */
         return PyUnicode_FromKindAndData(PyUnicode_1BYTE_KIND, data,

@@ -81,19 +81,10 @@ classify_int(PyObject *number, struct scalar *scalar)
 {
     int64_t value;
 
-    if (!pyconc_long_is_digit(number, &value)) {
-        int overflow;
-
-        value = PyLong_AsLongLongAndOverflow(number, &overflow);
-        if (overflow != 0) {
-            return classify_big_int(number, scalar);
-        }
+    if (!pyconc_long_fits(number, &value)) {
+        return classify_big_int(number, scalar);
     }
-    /* The bits that differ from the sign, and the sign itself. */
-    uint64_t magnitude = (uint64_t)(value ^ (value >> 63));
-    unsigned bits = 65 - (unsigned)__builtin_clzll(magnitude | 1);
-
-    scalar->inline_bytes = (uint8_t)((bits + 7) / 8);
+    scalar->inline_bytes = (uint8_t)tagged_int_bytes(tagged_magnitude(value));
     scalar->tag = (uint8_t)(TAG_INT + scalar->inline_bytes);
     scalar->bits = (uint64_t)value;
     scalar->object = NULL;
@@ -588,9 +579,8 @@ pyconc_tagged_encode(PyObject *object, struct pyconc_classes *classes,
 }
 
 size_t
-pyconc_tagged_size(PyObject *object, struct pyconc_classes *classes)
+pyconc_tagged_size(PyObject *object, struct pyconc_classes *classes,
+                   enum pyconc_form *form)
 {
-    enum pyconc_form form;
-
-    return pyconc_tagged_encode(object, classes, NULL, SIZE_MAX, &form);
+    return pyconc_tagged_encode(object, classes, NULL, SIZE_MAX, form);
 }

@@ -35,8 +35,8 @@ class_of(void *context, uint32_t number)
 static PyObject *
 encode_tagged(PyObject *object, struct pyconc_classes *classes)
 {
-    size_t size = pyconc_tagged_size(object, classes);
     enum pyconc_form form;
+    size_t size = pyconc_tagged_size(object, classes, &form);
 
     if (size == 0) {
         Py_RETURN_NONE;

@@ -96,6 +96,18 @@ pyconc_long_is_digit(PyObject *number, int64_t *value)
 #endif
 }
 
+/* Whether the int has at most 64 bits. */
+static inline bool
+pyconc_long_fits(PyObject *number, int64_t *value)
+{
+    int overflow = 0;
+
+    if (!pyconc_long_is_digit(number, value)) {
+        *value = PyLong_AsLongLongAndOverflow(number, &overflow);
+    }
+    return overflow == 0;
+}
+
 /* Bytes that hold the int in two's complement.  0 on failure, with an
  * exception. */
 static inline size_t

@@ -48,12 +48,21 @@ pyconc_engine_check_open(struct pyconc_engine *engine)
 
 /* --- encoding ------------------------------------------------------------ */
 
+/* Where arguments of this size go: into the message, or into a block that
+ * the message then names.  After message->flags has been set.  0, or -1 with
+ * an exception. */
 static int
-put_in_block(struct pyconc_engine *engine, struct pyconc_message *message,
-             struct pyconc_task *task, uint64_t size_bytes, uint8_t **data)
+make_place(struct pyconc_engine *engine, struct pyconc_message *message,
+           struct pyconc_task *task, uint64_t size_bytes, uint8_t **data)
 {
     struct pyconc_block_ref reference = {.size_bytes = size_bytes};
     const char *limit = NULL;
+
+    if (size_bytes <= sizeof(message->payload)) {
+        message->length = (uint16_t)size_bytes;
+        *data = message->payload;
+        return 0;
+    }
     int status =
         conc_heap_alloc(engine->heap, size_bytes, &reference.offset, &limit);
 
@@ -75,12 +84,10 @@ encode_packed(struct pyconc_engine *engine,
               const struct pyconc_packing *packing,
               struct pyconc_message *message, struct pyconc_task *task)
 {
-    uint8_t *data = message->payload;
+    uint8_t *data;
 
     message->flags = PYCONC_FORM_TAGGED;
-    message->length = (uint16_t)packing->size_bytes;
-    if (packing->size_bytes > sizeof(message->payload) &&
-        put_in_block(engine, message, task, packing->size_bytes, &data) < 0) {
+    if (make_place(engine, message, task, packing->size_bytes, &data) < 0) {
         return -1;
     }
     pyconc_packing_write(packing, data);
@@ -95,25 +102,18 @@ encode_pickled(struct pyconc_engine *engine, PyObject *payload,
                uint64_t *stored_bytes)
 {
     struct pyconc_pickled pickled;
-    uint8_t *data = message->payload;
-    int status = 0;
+    uint8_t *data;
 
     if (pyconc_pickle(engine->state->codec, payload, by_value, &pickled) < 0) {
         return -1;
     }
     message->flags = (uint8_t)pickled.form;
-    if (pickled.size_bytes <= sizeof(message->payload)) {
-        message->length = (uint16_t)pickled.size_bytes;
-    }
-    else {
-        status =
-            put_in_block(engine, message, task, pickled.size_bytes, &data);
-    }
+    int status = make_place(engine, message, task, pickled.size_bytes, &data);
     if (status == 0) {
         pyconc_pickled_write(&pickled, data);
+        *stored = data;
+        *stored_bytes = pickled.size_bytes;
     }
-    *stored = data;
-    *stored_bytes = pickled.size_bytes;
     pyconc_pickled_clear(&pickled);
     return status;
 }
@@ -137,18 +137,18 @@ encode(struct pyconc_engine *engine, PyObject *payload,
         return 0;
     }
     if (form != PYCONC_FORM_PICKLED) {
-        size = pyconc_tagged_size(payload, &engine->classes);
+        size = pyconc_tagged_size(payload, &engine->classes, &form);
     }
     if (size > 0) {
         uint8_t *data;
-        if (put_in_block(engine, message, task, size, &data) < 0) {
+        message->flags = (uint8_t)form;
+        if (make_place(engine, message, task, size, &data) < 0) {
             return -1;
         }
         size_t written =
             pyconc_tagged_encode(payload, &engine->classes, data, size, &form);
         CONC_ASSERT(written == size);
         (void)written;
-        message->flags = (uint8_t)form | PYCONC_FLAG_BLOCK;
         return 0;
     }
     if (encode_pickled(engine, payload, message, task, PYCONC_BY_VALUE_NEEDED,

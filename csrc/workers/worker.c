@@ -453,12 +453,21 @@ perform(struct pyconc_worker *worker, const struct conc_cell *cell,
 
 /* --- answering ----------------------------------------------------------- */
 
+/* Where an answer of this size goes: into the cell, or into a block that the
+ * cell then names.  After cell->flags has been set.  0, or -1 with an
+ * exception. */
 static int
-answer_in_block(struct pyconc_worker *worker, struct conc_cell *cell,
-                uint64_t size_bytes, uint8_t **data)
+make_place(struct pyconc_worker *worker, struct conc_cell *cell,
+           uint64_t size_bytes, uint8_t **data)
 {
     struct pyconc_block_ref reference = {.size_bytes = size_bytes};
     const char *limit = NULL;
+
+    if (size_bytes <= sizeof(cell->payload)) {
+        cell->length = (uint16_t)size_bytes;
+        *data = cell->payload;
+        return 0;
+    }
     int status =
         conc_heap_alloc(worker->heap, size_bytes, &reference.offset, &limit);
 
@@ -478,12 +487,9 @@ static int
 answer_bytes(struct pyconc_worker *worker, struct conc_cell *cell,
              const uint8_t *bytes, size_t size)
 {
-    uint8_t *data = cell->payload;
+    uint8_t *data;
 
-    if (size <= sizeof(cell->payload)) {
-        cell->length = (uint16_t)size;
-    }
-    else if (answer_in_block(worker, cell, size, &data) < 0) {
+    if (make_place(worker, cell, size, &data) < 0) {
         return -1;
     }
     memcpy(data, bytes, size);
@@ -515,11 +521,11 @@ static int
 answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
               PyObject *result)
 {
-    uint8_t *data = cell->payload;
+    uint8_t *data;
+    enum pyconc_form form;
 
     cell->operation = PYCONC_RESULT;
-    enum pyconc_form form;
-    size_t size = pyconc_tagged_encode(result, &worker->classes, data,
+    size_t size = pyconc_tagged_encode(result, &worker->classes, cell->payload,
                                        sizeof(cell->payload), &form);
     cell->flags = (uint8_t)form;
     if (CONC_LIKELY(size > 0)) {
@@ -527,17 +533,17 @@ answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
         return 0;
     }
     if (form != PYCONC_FORM_PICKLED) {
-        size = pyconc_tagged_size(result, &worker->classes);
+        size = pyconc_tagged_size(result, &worker->classes, &form);
     }
     if (size > 0) {
-        if (answer_in_block(worker, cell, size, &data) < 0) {
+        cell->flags = (uint8_t)form;
+        if (make_place(worker, cell, size, &data) < 0) {
             return -1;
         }
         size_t written =
             pyconc_tagged_encode(result, &worker->classes, data, size, &form);
         CONC_ASSERT(written == size);
         (void)written;
-        cell->flags = (uint8_t)form | PYCONC_FLAG_BLOCK;
         return 0;
     }
 
@@ -557,14 +563,8 @@ answer_result(struct pyconc_worker *worker, struct conc_cell *cell,
         }
         return -1;
     }
-    int status = 0;
     cell->flags = (uint8_t)pickled.form;
-    if (pickled.size_bytes <= sizeof(cell->payload)) {
-        cell->length = (uint16_t)pickled.size_bytes;
-    }
-    else {
-        status = answer_in_block(worker, cell, pickled.size_bytes, &data);
-    }
+    int status = make_place(worker, cell, pickled.size_bytes, &data);
     if (status == 0) {
         pyconc_pickled_write(&pickled, data);
     }
@@ -576,14 +576,11 @@ static int
 answer_numbers(struct pyconc_worker *worker, struct conc_cell *cell,
                const struct pyconc_gathered *results)
 {
-    uint8_t *data = cell->payload;
-    size_t size = pyconc_gathered_size(results);
+    uint8_t *data;
 
     cell->operation = PYCONC_RESULT;
     cell->flags = PYCONC_FORM_TAGGED;
-    cell->length = (uint16_t)size;
-    if (size > sizeof(cell->payload) &&
-        answer_in_block(worker, cell, size, &data) < 0) {
+    if (make_place(worker, cell, pyconc_gathered_size(results), &data) < 0) {
         return -1;
     }
     pyconc_gathered_write(results, data);

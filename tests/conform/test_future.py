@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 
-from support import tasks
+from support import cycles, tasks
 from support.polling import eventually
 
 
@@ -329,26 +329,14 @@ def test_raising_from_result_leaves_no_cycle(impl):
         gc.enable()
 
 
-def cycle_by_attribute(future):
-    future.partner = future
-
-
-def cycle_by_dict(future):
-    vars(future)["partner"] = future
-
-
-def cycle_by_new_dict(future):
-    future.__dict__ = {**vars(future), "partner": future}
-
-
 CYCLES = {
     "result": lambda future: future.set_result([future]),
     "itself": lambda future: future.set_result(future),
     "exception": lambda future: future.set_exception(ValueError(future)),
     "callback": lambda future: future.add_done_callback(future.cancel),
-    "attribute": cycle_by_attribute,
-    "dict": cycle_by_dict,
-    "new dict": cycle_by_new_dict,
+    "attribute": cycles.by_attribute,
+    "dict": cycles.by_dict,
+    "new dict": cycles.by_new_dict,
     "condition": lambda future: setattr(future._condition, "mine", future),
 }
 
@@ -363,7 +351,7 @@ def test_a_cycle_through_a_future_is_collected(impl, make_cycle):
     assert reference() is None
 
 
-@pytest.mark.parametrize("make_cycle", [cycle_by_attribute, cycle_by_dict])
+@pytest.mark.parametrize("make_cycle", [cycles.by_attribute, cycles.by_dict])
 def test_a_cycle_through_a_submitted_future_is_collected(executor, make_cycle):
     future = executor.submit(tasks.identity, 1)
     make_cycle(future)

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from support import tasks
+from support import cycles, tasks
 from support.impls import all_methods
 from support.polling import eventually
 from support.tasks import fail, square
@@ -263,21 +263,13 @@ def test_a_result_outlives_its_pool(impl):
     assert result.get(0) == b"x" * 300_000
 
 
-def cycle_by_attribute(result):
-    result.partner = result
-
-
-def cycle_by_dict(result):
-    vars(result)["partner"] = result
-
-
 def cycle_by_value(result):
     result.get().append(result)
 
 
 @pytest.mark.parametrize("submit", ["apply_async", "map_async"])
 @pytest.mark.parametrize(
-    "make_cycle", [cycle_by_attribute, cycle_by_dict, cycle_by_value]
+    "make_cycle", [cycles.by_attribute, cycles.by_dict, cycle_by_value]
 )
 def test_a_cycle_through_a_result_is_collected(pool, submit, make_cycle):
     result = getattr(pool, submit)(tasks.identity, ([1],))

@@ -37,8 +37,9 @@ def attempt(kind):
         start(kind)
     except (OSError, MemoryError) as error:
         print(f"{type(error).__name__}: {error}")
-    else:
-        print("started")
+        return False
+    print("started")
+    return True
 
 
 def assert_nothing_left(before, children, case):
@@ -88,13 +89,14 @@ def test_too_few_descriptors(tmp_path, kind, method):
     settle()
     before, children = procs.descriptors(), procs.children()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for spare in range(0, 40):
+    spare = started = 0
+    while started < 2:
         limit = max(before) + 1 + spare
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-        attempt(kind)
+        started += attempt(kind)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert_nothing_left(before, children, spare)
-    start(kind)
+        spare += 1
 """,
         kind,
         method,
