@@ -354,8 +354,7 @@ class WorkerGroup:
 
         if fatal is not None:
             self.engine.fail(fatal)
-        while self.engine.sweep(member.slot, make_error) is None:
-            time.sleep(0.001)  # a big result of its is being copied out
+        self.engine.sweep(member.slot, make_error)
         with self._lock:
             self._members.pop(member.slot, None)
             self.engine.started = len(self._members)

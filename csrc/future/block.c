@@ -55,7 +55,9 @@ pyconc_block_decode(struct pyconc_state *state, PyObject *object,
     block->pins++;
     PyObject *result = pyconc_decode(state->codec, form, NULL, block->data,
                                      block->size_bytes);
-    block->pins--;
+    if (--block->pins == 0 && block->unpinned != NULL) {
+        block->unpinned(block);
+    }
     return result;
 }
 

@@ -10,8 +10,10 @@ struct pyconc_block {
     PyObject_HEAD
     const uint8_t *data; /* in shared memory, or `copy` */
     uint64_t size_bytes;
-    uint8_t *copy;    /* owns (malloc); NULL while in shared memory */
-    int pins;         /* decodes in progress: the memory must stay */
+    uint8_t *copy; /* owns (malloc); NULL while in shared memory */
+    int pins;      /* decodes in progress: the memory must stay */
+    /* called when no decode is in progress any more, if it is set */
+    void (*unpinned)(struct pyconc_block *block);
     PyObject *engine; /* owns; whose memory it is; NULL once copied */
     void (*release)(struct pyconc_block *block); /* gives it back */
     struct pyconc_block *next; /* the engine's list of blocks out there */
@@ -26,7 +28,7 @@ struct pyconc_block *pyconc_block_new(struct pyconc_state *state,
                                       uint64_t size_bytes);
 
 /* Move the bytes to private memory and release the shared block.  0, 1 if
- * somebody is reading it (try again), -1 without memory (no exception). */
+ * somebody is reading it (see unpinned), -1 without memory (no exception). */
 int pyconc_block_evacuate(struct pyconc_block *block);
 
 /* New reference, or NULL with an exception. */

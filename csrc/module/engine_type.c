@@ -361,9 +361,6 @@ engine_sweep(PyObject *self, PyObject *arguments)
     }
     Py_ssize_t lost =
         pyconc_engine_sweep(PYCONC_ENGINE(self), slot, make_error);
-    if (lost == -2) {
-        Py_RETURN_NONE;
-    }
     return lost < 0 ? NULL : PyLong_FromSsize_t(lost);
 }
 
@@ -680,7 +677,7 @@ static PyMethodDef engine_methods[] = {
     {"sweep", engine_sweep, METH_VARARGS,
      PyDoc_STR("sweep($self, slot, make_error, /)\n--\n\n"
                "Settle what the dead worker of a slot left; returns the\n"
-               "number of lost tasks, or None: try again.")},
+               "number of lost tasks.")},
     {"slot", engine_slot, METH_O,
      PyDoc_STR("slot($self, slot, /)\n--\n\n"
                "Return (status, error of the initializer or None).")},

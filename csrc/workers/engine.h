@@ -116,6 +116,7 @@ struct pyconc_engine {
     uint64_t finished;                /* answers ever received */
     struct pyconc_link *idle_waiters; /* of wait_idle */
     struct pyconc_link *room_waiters; /* feeders that found the board full */
+    struct pyconc_link *sweepers; /* wait for the end of somebody's decode */
     PyObject *pool; /* borrowed: only the Pool itself submits, so it is there
                      * whenever this is used; NULL for an executor */
     PyObject *held; /* owns; the Pool, which lives while it has tasks */
@@ -172,6 +173,7 @@ int pyconc_engine_is_full(struct pyconc_engine *engine);
 /* Wait in one of the engine's lists until it is woken.  As pyconc_wait. */
 int pyconc_engine_wait_on(struct pyconc_engine *engine,
                           struct pyconc_link **list, int64_t deadline_ns);
+void pyconc_engine_wake_list(struct pyconc_link **list);
 
 /* One more, one less reader of an input for imap. */
 void pyconc_engine_feeder_begin(struct pyconc_engine *engine);
@@ -221,8 +223,8 @@ uint32_t pyconc_function_class_number(void *engine, PyTypeObject *type);
 
 /* After the death of the worker in `slot`: deliver what it finished, fail
  * what it was running with make_error(function name), repair the words it
- * may have left, empty its heap.  The number of lost tasks; -2: a result of
- * its is being read, try again; -1 with an exception. */
+ * may have left, empty its heap once nobody decodes a result that lies there.
+ * The number of lost tasks; -1 with an exception.  GIL: released inside. */
 Py_ssize_t pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
                                PyObject *make_error);
 

@@ -690,8 +690,8 @@ pyconc_engine_drain(struct pyconc_engine *engine, Py_ssize_t enough)
     }
 }
 
-static void
-wake_list(struct pyconc_link **list)
+void
+pyconc_engine_wake_list(struct pyconc_link **list)
 {
     while (*list != NULL) {
         struct pyconc_link *link = *list;
@@ -728,7 +728,7 @@ pyconc_engine_settle(struct pyconc_engine *engine)
     if (engine->room_waiters != NULL &&
         (conc_board_room(&engine->board) >= engine->geometry.cell_count / 4 ||
          engine->broken != NULL || engine->phase != PYCONC_ENGINE_OPEN)) {
-        wake_list(&engine->room_waiters);
+        pyconc_engine_wake_list(&engine->room_waiters);
     }
     if (engine->pending > 0) {
         return;
@@ -742,7 +742,7 @@ pyconc_engine_settle(struct pyconc_engine *engine)
     if (conc_heap_idle_bytes(engine->heap) > KEEP_BYTES) {
         (void)conc_heap_trim(engine->heap, KEEP_BYTES / 2);
     }
-    wake_list(&engine->idle_waiters);
+    pyconc_engine_wake_list(&engine->idle_waiters);
     if (engine->retiring && engine->source.collector != NULL) {
         pyconc_waiter_wake(engine->source.collector);
     }

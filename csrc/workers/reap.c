@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "platform/check.h"
+#include "platform/clock.h"
 #include "platform/status.h"
 #include "py/compat.h"
 #include "ring/donestack.h"
@@ -22,8 +23,17 @@ lost_error(struct pyconc_engine *engine, uint32_t function,
     return error != NULL ? error : pyconc_error_take();
 }
 
-/* Results of the dead that nobody has asked for yet move to private
- * memory. */
+/* A decode that kept the sweep waiting is over. */
+static void
+go_on_sweeping(struct pyconc_block *block)
+{
+    if (block->engine != NULL) {
+        pyconc_engine_wake_list(&PYCONC_ENGINE(block->engine)->sweepers);
+    }
+}
+
+/* Results of the dead that nobody has asked for yet move to private memory.
+ * As pyconc_block_evacuate. */
 static int
 evacuate(struct pyconc_engine *engine, uint32_t slot)
 {
@@ -34,6 +44,7 @@ evacuate(struct pyconc_engine *engine, uint32_t slot)
         if (block->slot == slot) {
             int status = pyconc_block_evacuate(block);
             if (status != 0) {
+                block->unpinned = go_on_sweeping;
                 return status;
             }
         }
@@ -80,8 +91,11 @@ pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
     }
 
     int status = evacuate(engine, slot);
-    if (status > 0) {
-        return -2;
+    while (status > 0) {
+        if (pyconc_engine_wait_on(engine, &engine->sweepers, CONC_NEVER) < 0) {
+            return -1;
+        }
+        status = evacuate(engine, slot);
     }
     if (status < 0) {
         PyErr_NoMemory();

@@ -1,5 +1,6 @@
 """The parent forks, or has threads, while its pools are busy."""
 
+import gc
 import os
 import threading
 
@@ -178,3 +179,31 @@ def test_an_executor_first_used_in_a_thread_outlives_it(executor):
     thread.join()
     assert results == [9]
     assert executor.submit(square, 4).result(30) == 16
+
+
+class Finalized:
+    """Part of a cycle; says which process collected it."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.cycle = self
+
+    def __del__(self):
+        (self.directory / str(os.getpid())).touch()
+
+
+def collect_garbage():
+    gc.collect()
+    return os.getpid()
+
+
+def test_what_was_garbage_before_the_fork_is_the_parents(make_pool, tmp_path):
+    gc.disable()
+    try:
+        Finalized(tmp_path)
+        worker = make_pool(1).apply(collect_garbage)
+    finally:
+        gc.enable()
+    gc.collect()
+    assert worker != os.getpid()
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]

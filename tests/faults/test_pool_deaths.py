@@ -380,3 +380,38 @@ def test_more_workers_are_granted_more_deaths(make_pool, lost):
         with pytest.raises(lost):
             pool.apply(deaths.die)
     assert pool.apply(square, (2,)) == 4
+
+
+class ReadSlowly:
+    """A large result whose reader is held up until it is let go on."""
+
+    reading = threading.Event()
+    go_on = threading.Event()
+
+    def __init__(self):
+        self.data = os.urandom(300_000)
+
+    def __setstate__(self, state):
+        self.reading.set()
+        assert self.go_on.wait(30)
+        self.__dict__ = state
+
+
+def test_a_result_being_read_outlives_its_worker(impl, pool, tmp_path):
+    ReadSlowly.reading.clear()
+    ReadSlowly.go_on.clear()
+    result = pool.apply_async(ReadSlowly)
+    values = []
+    reader = threading.Thread(target=lambda: values.append(result.get(30)))
+    reader.start()
+    try:
+        assert ReadSlowly.reading.wait(30)
+        before = set(children())
+        for process in pool._pool:
+            process.kill()
+        eventually(lambda: not all(map(alive, before)), what="a death")
+    finally:
+        ReadSlowly.go_on.set()
+        reader.join()
+    assert len(values[0].data) == 300_000
+    assert_works(impl, pool, tmp_path)
