@@ -77,7 +77,7 @@ class IMapIteratorBase(Generic[_T]):
 
 @disjoint_base
 class Submitter:
-    _engine: ProcessEngine | None
+    _engine: Engine | None
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Any: ...
     def _submit_each(
         self,
@@ -87,28 +87,14 @@ class Submitter:
         /,
     ) -> list[Any]: ...
 
-@final
-class ProcessEngine:
-    def __new__(
-        cls,
-        worker_count: int,
-        future_type: type[FutureBase[Any]],
-        start_collector: Callable[[], object],
-        main_travels: int = 0,
-    ) -> Self: ...
-    @property
-    def geometry(self) -> _Geometry: ...
-    @property
-    def region_fd(self) -> int: ...
+@disjoint_base
+class Engine:
     @property
     def pending(self) -> int: ...
-    @property
-    def finished(self) -> int: ...
     @property
     def broken(self) -> BaseException | None: ...
     @property
     def phase(self) -> int: ...
-    started: int
     def apply(
         self,
         type: type[_T],
@@ -140,10 +126,6 @@ class ProcessEngine:
         buffersize: int,
         /,
     ) -> _T: ...
-    def sweep(
-        self, slot: int, make_error: Callable[[str | None], BaseException], /
-    ) -> int: ...
-    def slot(self, slot: int, /) -> tuple[int, BaseException | None]: ...
     def fail(
         self, error: BaseException, refusal: BaseException | None = None, /
     ) -> None: ...
@@ -155,6 +137,46 @@ class ProcessEngine:
     def need_collector(self) -> None: ...
     def collect(self) -> None: ...
     def wait_idle(self, timeout: float | None, /) -> bool: ...
+
+@final
+class ProcessEngine(Engine):
+    def __new__(
+        cls,
+        worker_count: int,
+        future_type: type[FutureBase[Any]],
+        start_collector: Callable[[], object],
+        main_travels: int = 0,
+    ) -> Self: ...
+    @property
+    def geometry(self) -> _Geometry: ...
+    @property
+    def region_fd(self) -> int: ...
+    @property
+    def finished(self) -> int: ...
+    started: int
+    def sweep(
+        self, slot: int, make_error: Callable[[str | None], BaseException], /
+    ) -> int: ...
+    def slot(self, slot: int, /) -> tuple[int, BaseException | None]: ...
+
+@final
+class ThreadEngine(Engine):
+    def __new__(
+        cls,
+        worker_limit: int,
+        future_type: type[FutureBase[Any]],
+        start_collector: Callable[[], object],
+        idle_timeout: float | None = None,
+        copies_context: bool = False,
+    ) -> Self: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def idle(self) -> int: ...
+    worker_count: int
+    def work(self) -> None: ...
+    def dismiss(self, ident: int, /) -> None: ...
+    def after_fork(self) -> None: ...
 
 @final
 class Worker:

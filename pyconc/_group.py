@@ -23,7 +23,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, popen_fork, spawn, util
-from typing import Any
+from typing import Any, Protocol
 
 from . import _core
 from ._worker import WorkerPlan, worker_main
@@ -630,12 +630,16 @@ os.register_at_fork(
 )
 
 
-def end_with(owner: object, group: WorkerGroup, priority: int) -> util.Finalize:
+class _Terminable(Protocol):
+    def terminate(self) -> None: ...
+
+
+def end_with(owner: object, group: _Terminable, priority: int) -> util.Finalize:
     """End the group when `owner` is collected or the interpreter exits."""
     return util.Finalize(
         owner, _terminate_at_end, args=(group,), exitpriority=priority
     )
 
 
-def _terminate_at_end(group: WorkerGroup) -> None:
+def _terminate_at_end(group: _Terminable) -> None:
     group.terminate()

@@ -215,6 +215,20 @@ set_outcome(struct pyconc_future *future, PyObject *value,
     Py_RETURN_NONE;
 }
 
+void
+pyconc_future_finish(struct pyconc_future *future, PyObject *value,
+                     uint8_t kind)
+{
+    PyObject *result =
+        set_outcome(future, value, (enum pyconc_value_kind)kind);
+
+    if (result == NULL) {
+        PyErr_WriteUnraisable((PyObject *)future);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(value);
+}
+
 /* --- methods ------------------------------------------------------------- */
 
 static PyObject *

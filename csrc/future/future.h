@@ -18,6 +18,12 @@ extern PyType_Spec pyconc_future_spec;
 struct pyconc_future *pyconc_future_new(PyTypeObject *type,
                                         struct pyconc_source *source);
 
+/* By an engine whose workers complete: as set_result or set_exception, in this
+ * thread, callbacks included (steals value).  The caller holds a reference.
+ * Runs user code. */
+void pyconc_future_finish(struct pyconc_future *future, PyObject *value,
+                          uint8_t kind);
+
 /* The collector's part: complete what has arrived under the condition, run
  * the callbacks.  Steals the queue's reference.  Runs user code; what it
  * raises is logged. */

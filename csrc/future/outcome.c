@@ -5,6 +5,7 @@
 #include "codec/codec.h"
 #include "future/block.h"
 #include "platform/check.h"
+#include "platform/clock.h"
 
 void
 pyconc_outcome_link(struct pyconc_outcome *outcome, struct pyconc_link *link,
@@ -203,6 +204,19 @@ pyconc_outcome_arrive(struct pyconc_outcome *outcome, PyObject *value,
     pyconc_outcome_detach(outcome);
 }
 
+void
+pyconc_outcome_abandon(struct pyconc_outcome *outcome, PyObject *error)
+{
+    if (pyconc_outcome_is_done(outcome)) {
+        return;
+    }
+    pyconc_outcome_set_value(outcome, Py_NewRef(error));
+    outcome->kind = PYCONC_VALUE_EXCEPTION;
+    outcome->state = PYCONC_FINISHED;
+    pyconc_outcome_fire(outcome);
+    pyconc_outcome_detach(outcome);
+}
+
 PyObject *
 pyconc_value_decode(struct pyconc_state *state, PyObject *value, uint8_t *kind,
                     uint8_t form)
@@ -272,6 +286,12 @@ pyconc_outcome_decode(struct pyconc_state *state,
 int
 pyconc_outcome_wait(struct pyconc_outcome *outcome, int64_t deadline_ns)
 {
+    struct pyconc_source *source = outcome->source;
+
+    if (deadline_ns == CONC_NEVER && outcome->task != NULL &&
+        source->ops->help != NULL) {
+        (void)source->ops->help(source, outcome->task);
+    }
     if (pyconc_outcome_is_done(outcome)) {
         return 0;
     }

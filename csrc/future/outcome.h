@@ -100,6 +100,10 @@ void pyconc_outcome_fire(struct pyconc_outcome *outcome);
 void pyconc_outcome_arrive(struct pyconc_outcome *outcome, PyObject *value,
                            uint8_t kind, uint8_t form);
 
+/* In a forked child: its task is the parent's.  Done with this error (a new
+ * reference is made), without callbacks. */
+void pyconc_outcome_abandon(struct pyconc_outcome *outcome, PyObject *error);
+
 /* Put into the collector's list, with a reference to the object. */
 void pyconc_outcome_queue_special(struct pyconc_outcome *outcome);
 struct pyconc_outcome *pyconc_source_pop_special(struct pyconc_source *source);

@@ -1,29 +1,22 @@
-/* Leading and following, spinning and sleeping; see wait.h. */
+/* Leading and following, spinning and sleeping; see wait.h and, for threads,
+ * docs/internals/gil.md. */
 #include "future/wait.h"
 
 #include <unistd.h>
 
 #include "platform/clock.h"
-#include "platform/futex.h"
 #include "platform/relax.h"
 #include "platform/status.h"
-
-/* How long a waiting thread spins before it sleeps.  Waking an idle CPU
- * takes 20-45 us on the machines that we measured, so a wait shorter than
- * that is cheaper awake; 50 us bought nothing. */
-#define SPIN_NS 20000
-
-/* Two sides that answer each other in a microsecond fall out of step when one
- * of them had to be woken: the other one's 20 us are over before it answers,
- * and from then on each sleeps and is woken every time, 45 us instead of 1.
- * So a thread whose sleep turned out to be no longer than LINGER_NS spins for
- * that long the next time, if a CPU is free for it. */
-#define LINGER_NS 150000
 
 /* Spins with the GIL held at first: a round trip takes about a microsecond,
  * and letting go of the GIL and taking it back costs a tenth of that, more
  * if another thread wants it. */
 #define ATTACHED_SPINS 40
+
+/* A worker that has completed what somebody waits for and finds nothing else
+ * to do lets go of the GIL after some 0.2 us: so many turns, of 10 to 60 ns,
+ * are waited for that. */
+#define LEAVING_SPINS 40
 
 /* The main thread looks for signals this often: one that lands between the
  * last check and the futex call does not interrupt the sleep. */
@@ -43,14 +36,11 @@ pyconc_waiter_wake(struct pyconc_waiter *waiter)
 {
     struct pyconc_source *source = waiter->source;
 
-    /* W2 -> W3: what satisfied the waiter is seen under the GIL; the word
-     * only ends its sleep. */
-    conc_store_rel(&waiter->word, 1); /* W2, pairs with W3 */
+    /* What satisfied the waiter is seen under the GIL; the parker only ends
+     * its sleep. */
+    (void)conc_parker_wake(&waiter->parker);
     if (source != NULL && source->leader == waiter) {
         source->ops->rouse(source);
-    }
-    else if (waiter->asleep) {
-        conc_futex_wake_private(&waiter->word, 1);
     }
 }
 
@@ -109,21 +99,26 @@ is_main_thread(void)
     return gettid() == getpid();
 }
 
+static int64_t
+sleep_limit_ns(int64_t deadline_ns)
+{
+    if (!is_main_thread()) {
+        return deadline_ns;
+    }
+    int64_t check_ns = conc_deadline_after(SIGNAL_CHECK_NS);
+    return check_ns < deadline_ns ? check_ns : deadline_ns;
+}
+
 /* One sleep: as leader if nobody leads, else on the waiter's own word.
  * Returns a status. */
 static int
 sleep_once(struct pyconc_waiter *waiter, struct pyconc_source *source,
            int64_t deadline_ns)
 {
-    int64_t limit_ns = deadline_ns;
+    int64_t limit_ns = sleep_limit_ns(deadline_ns);
     int status;
 
-    if (is_main_thread()) {
-        int64_t check_ns = conc_deadline_after(SIGNAL_CHECK_NS);
-        limit_ns = check_ns < deadline_ns ? check_ns : deadline_ns;
-    }
-    if (source != NULL &&
-        (source->leader == NULL || source->leader == source->collector)) {
+    if (source->leader == NULL || source->leader == source->collector) {
         /* If the collector leads it makes way: a thread that waits for its
          * own result is then woken directly. */
         if (source->leader != NULL && source->leader != waiter) {
@@ -132,7 +127,7 @@ sleep_once(struct pyconc_waiter *waiter, struct pyconc_source *source,
         source->leader = waiter;
         uint32_t ticket = source->ops->announce(source);
         if (source->ops->ready_nogil(source) ||
-            conc_load_acq(&waiter->word) != 0) {
+            conc_parker_is_woken(&waiter->parker)) {
             status = CONC_OK;
         }
         else {
@@ -145,11 +140,9 @@ sleep_once(struct pyconc_waiter *waiter, struct pyconc_source *source,
         }
     }
     else {
-        waiter->asleep = 1;
         Py_BEGIN_ALLOW_THREADS
-        status = conc_futex_wait_private(&waiter->word, 0, limit_ns);
+        status = conc_parker_sleep(&waiter->parker, limit_ns);
         Py_END_ALLOW_THREADS
-        waiter->asleep = 0;
     }
     if (status == CONC_TIMEOUT && limit_ns < deadline_ns) {
         return CONC_INTR;
@@ -170,16 +163,80 @@ spin(struct pyconc_waiter *waiter, struct pyconc_source *source)
 
     int found = 0;
     Py_BEGIN_ALLOW_THREADS
-    int64_t end_ns = conc_clock_now_ns() + SPIN_NS;
+    int64_t end_ns = conc_clock_now_ns() + CONC_SPIN_NS;
     do {
         for (int i = 0; i < 32 && !found; i++) {
             conc_cpu_relax();
             found = source->ops->ready_nogil(source) ||
-                    conc_load_acq(&waiter->word) != 0; /* W3 */
+                    conc_parker_is_woken(&waiter->parker);
         }
     } while (!found && conc_clock_now_ns() < end_ns);
     Py_END_ALLOW_THREADS
     return found;
+}
+
+/* One sleep of a waiter that is woken by whoever completes. */
+static void
+park(struct pyconc_waiter *waiter, struct pyconc_source *source,
+     int64_t deadline_ns)
+{
+    int found = 0;
+
+    Py_BEGIN_ALLOW_THREADS
+    if (source != NULL && source->spin_limit > 0) {
+        /* relaxed: a hint for threads/crew.c that the GIL is free */
+        conc_fetch_add_rlx(&source->let_go, 1);
+        found = conc_parker_spin(
+            &waiter->parker, source->lingers ? CONC_LINGER_NS : CONC_SPIN_NS);
+    }
+    if (found) {
+        /* relaxed: a hint */
+        for (int i = 0;
+             i < LEAVING_SPINS && conc_load_rlx(&source->leaving) != 0; i++) {
+            conc_cpu_relax();
+        }
+    }
+    else {
+        int64_t limit_ns = sleep_limit_ns(deadline_ns);
+        int64_t asleep_ns = conc_clock_now_ns();
+        int status = conc_parker_sleep(&waiter->parker, limit_ns);
+        if (source != NULL) {
+            source->lingers = status == CONC_OK &&
+                              conc_clock_now_ns() - asleep_ns < CONC_LINGER_NS;
+        }
+    }
+    Py_END_ALLOW_THREADS
+}
+
+/* As pyconc_wait, where nobody has to be drained. */
+static int
+wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
+                 int64_t deadline_ns)
+{
+    PyObject *engine = source != NULL ? Py_NewRef(source->engine) : NULL;
+    int outcome = 0;
+
+    waiter->source = NULL;
+    for (;;) {
+        conc_parker_reset(&waiter->parker);
+        if (waiter->missing <= 0) {
+            break;
+        }
+        if (PyErr_CheckSignals() < 0) {
+            outcome = -1;
+            break;
+        }
+        if (waiter->missing <= 0) {
+            break;
+        }
+        if (deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns) {
+            outcome = 1;
+            break;
+        }
+        park(waiter, source, deadline_ns);
+    }
+    Py_XDECREF(engine);
+    return outcome;
 }
 
 int
@@ -191,28 +248,26 @@ pyconc_wait(struct pyconc_waiter *waiter, struct pyconc_source *source,
     if (waiter->missing <= 0) {
         return 0;
     }
-    if (source != NULL) {
-        if (source->ops->check(source) < 0) {
-            return -1;
-        }
-        source->ops->drain(source, DRAIN_ENOUGH);
-        if (waiter->missing <= 0) {
-            return 0;
-        }
-        if (deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns) {
-            return 1;
-        }
-        follow(source, waiter);
+    if (source != NULL && source->ops->check(source) < 0) {
+        return -1;
     }
+    if (source == NULL || source->ops->announce == NULL) {
+        return wait_to_be_woken(waiter, source, deadline_ns);
+    }
+    source->ops->drain(source, DRAIN_ENOUGH);
+    if (waiter->missing <= 0) {
+        return 0;
+    }
+    if (deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns) {
+        return 1;
+    }
+    follow(source, waiter);
     waiter->source = source;
-    PyObject *engine = source != NULL ? Py_NewRef(source->engine) : NULL;
+    PyObject *engine = Py_NewRef(source->engine);
 
     for (;;) {
-        conc_store_rlx(&waiter->word, 0); /* only this thread sleeps on it,
-                                           * and it looks again below */
-        if (source != NULL) {
-            source->ops->drain(source, DRAIN_ENOUGH);
-        }
+        conc_parker_reset(&waiter->parker); /* looks again below */
+        source->ops->drain(source, DRAIN_ENOUGH);
         if (waiter->missing <= 0) {
             outcome = 0;
             break;
@@ -223,33 +278,24 @@ pyconc_wait(struct pyconc_waiter *waiter, struct pyconc_source *source,
             outcome = -1;
             break;
         }
-        if (source != NULL && spin(waiter, source)) {
+        if (spin(waiter, source)) {
             continue;
         }
         if (waiter->missing <= 0) {
             outcome = 0;
             break;
         }
-        int64_t asleep_ns = conc_clock_now_ns();
         int status = sleep_once(waiter, source, deadline_ns);
-        if (source != NULL) {
-            source->lingers = status == CONC_OK &&
-                              conc_clock_now_ns() - asleep_ns < LINGER_NS;
-        }
         if (status == CONC_TIMEOUT) {
-            if (source != NULL) {
-                source->ops->drain(source, PY_SSIZE_T_MAX);
-            }
+            source->ops->drain(source, PY_SSIZE_T_MAX);
             outcome = waiter->missing <= 0 ? 0 : 1;
             break;
         }
     }
     waiter->source = NULL;
-    if (source != NULL) {
-        unfollow(source, waiter);
-        pass_lead(source);
-        Py_DECREF(engine);
-    }
+    unfollow(source, waiter);
+    pass_lead(source);
+    Py_DECREF(engine);
     return outcome;
 }
 
@@ -259,17 +305,16 @@ pyconc_wait_collector(struct pyconc_waiter *waiter,
 {
     /* Leads only while no other thread is there to do it, and not for a
      * nap: announced, it would be woken by each completion. */
-    if (nap_ns == 0 && source->leader == NULL && source->followers == NULL) {
+    if (nap_ns == 0 && source->ops->announce != NULL &&
+        source->leader == NULL && source->followers == NULL) {
         (void)sleep_once(waiter, source, CONC_NEVER);
     }
     else {
         int64_t deadline_ns =
             nap_ns == 0 ? CONC_NEVER : conc_deadline_after(nap_ns);
-        waiter->asleep = 1;
         Py_BEGIN_ALLOW_THREADS(void)
-        conc_futex_wait_private(&waiter->word, 0, deadline_ns);
+        conc_parker_sleep(&waiter->parker, deadline_ns);
         Py_END_ALLOW_THREADS
-        waiter->asleep = 0;
     }
-    conc_store_rlx(&waiter->word, 0); /* the caller looks at everything */
+    conc_parker_reset(&waiter->parker); /* the caller looks at everything */
 }

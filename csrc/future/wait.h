@@ -1,6 +1,10 @@
 /* How a thread waits for outcomes.
  *
- * An engine is a `source` of outcomes.  Whoever waits, drains: the thread
+ * An engine is a `source` of outcomes.  A source of threads completes them
+ * itself: who waits sleeps on a word of its own and is woken by whoever
+ * completes what it waits for.
+ *
+ * At a source of processes, whoever waits, drains: the thread
  * that waits takes what the workers have finished and completes it, for
  * itself and for all others.  One of the waiting threads leads: it sleeps on
  * the source's own eventcount, which the workers notify.  The others follow:
@@ -19,7 +23,7 @@
 
 #include <stdint.h>
 
-#include "platform/atomics.h"
+#include "ring/parker.h"
 
 struct pyconc_outcome;
 struct pyconc_source;
@@ -33,7 +37,8 @@ struct pyconc_source_ops {
     /* Complete what is finished; with more finished all the time, stop when
      * it was `enough`.  Runs no user code but decrefs. */
     void (*drain)(struct pyconc_source *source, Py_ssize_t enough);
-    /* Sleep on the eventcount of the source; see eventcount.h. */
+    /* Sleep on the eventcount of the source; see eventcount.h.  NULL: this
+     * source completes its outcomes itself. */
     uint32_t (*announce)(struct pyconc_source *source);
     int (*sleep_nogil)(struct pyconc_source *source, uint32_t ticket,
                        int64_t deadline_ns);
@@ -42,11 +47,13 @@ struct pyconc_source_ops {
     /* Take a task back that nobody has started: 1 if so. */
     int (*cancel)(struct pyconc_source *source,
                   struct pyconc_outcome *outcome);
+    /* A thread that waits for this task without limit: run it right here, if
+     * it is queued and the thread is a worker of this source.  1 if it was
+     * run.  Runs user code; NULL: never. */
+    int (*help)(struct pyconc_source *source, void *task);
     /* Whether a worker has claimed the task. */
     int (*running)(struct pyconc_source *source,
                    struct pyconc_outcome *outcome);
-    /* Whether a waiting thread may spin for longer than a wake takes. */
-    int (*may_linger)(struct pyconc_source *source);
     /* See to it that a collector thread drains without anybody waiting.
      * 0, or -1 with an exception. */
     int (*need_collector)(struct pyconc_source *source);
@@ -55,7 +62,12 @@ struct pyconc_source_ops {
 struct pyconc_source {
     const struct pyconc_source_ops *ops;
     PyObject *engine; /* borrowed: the object around this */
-    int lingers;      /* waits here are short: spin on rather than sleep */
+    /* Of a source of threads.  A GIL that is about to be let go of is worth a
+     * moment of spinning: who asks for it while it is held falls asleep. */
+    _Atomic uint32_t let_go;  /* moved by each waiter that lets go of it */
+    _Atomic uint32_t leaving; /* workers that will let go of it at once */
+    uint8_t lingers;          /* the last wait was short: spin for longer */
+    uint32_t spin_limit;      /* idle threads that may spin: CPUs - 1 */
     struct pyconc_waiter *leader;    /* sleeps on the eventcount, or NULL */
     struct pyconc_waiter *followers; /* ring of the others, or NULL */
     struct pyconc_waiter *collector; /* the collector thread's waiter, the
@@ -78,10 +90,9 @@ struct pyconc_link {
 
 /* One thread's wait. */
 struct pyconc_waiter {
-    _Atomic uint32_t word; /* moved to wake this thread */
-    int asleep;            /* about to sleep or asleep on `word` */
-    int stop_at_error;     /* FIRST_EXCEPTION */
-    Py_ssize_t missing;    /* outcomes still needed; <= 0: satisfied */
+    struct conc_parker parker;
+    int stop_at_error;  /* FIRST_EXCEPTION */
+    Py_ssize_t missing; /* outcomes still needed; <= 0: satisfied */
     struct pyconc_link *fired_first; /* in order of completion */
     struct pyconc_link *fired_last;
     struct pyconc_source *source; /* waits there now, or NULL */
@@ -94,9 +105,9 @@ void pyconc_waiter_init(struct pyconc_waiter *waiter, Py_ssize_t missing);
 /* Wake this waiter: it is satisfied, or has to look. */
 void pyconc_waiter_wake(struct pyconc_waiter *waiter);
 
-/* Wait until waiter->missing <= 0.  `source` may be NULL: nobody has to be
- * drained.  0: satisfied; 1: the deadline passed; -1: a signal handler
- * raised.  GIL: released inside. */
+/* Wait until waiter->missing <= 0.  `source` may be NULL: no engine, or
+ * several that complete by themselves.  0: satisfied; 1: the deadline passed;
+ * -1: a signal handler raised.  GIL: released inside. */
 int pyconc_wait(struct pyconc_waiter *waiter, struct pyconc_source *source,
                 int64_t deadline_ns);
 

@@ -11,6 +11,9 @@ struct completions {
     struct pyconc_link *links; /* owns; one per future */
     PyObject *futures;         /* owns; list, NULL for those popped */
     Py_ssize_t count;
+    struct pyconc_source *source; /* borrowed from what is unfinished */
+    int source_is_known;
+    Py_ssize_t helped; /* before this place nothing is left to help with */
 };
 
 #define AS_COMPLETIONS(object) ((struct completions *)(object))
@@ -94,29 +97,30 @@ completions_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 }
 
 /* The source that all unfinished futures have in common, or NULL after
- * seeing to it that somebody drains each of theirs. */
+ * seeing to it that somebody drains each of theirs.  Found once: what is
+ * unfinished later was so then, and holds its source. */
 static int
 common_source(struct completions *self, struct pyconc_source **source)
 {
+    struct pyconc_source *common = NULL;
     int several = 0;
 
-    *source = NULL;
+    *source = self->source;
+    if (self->source_is_known) {
+        return 0;
+    }
     for (Py_ssize_t i = 0; i < self->count; i++) {
         if (self->links[i].waiter == NULL) {
             continue;
         }
         struct pyconc_source *other =
             outcome_of(self->links[i].object)->source;
-        if (other != NULL && *source == NULL) {
-            *source = other;
+        if (other != NULL && common == NULL) {
+            common = other;
         }
-        several = several || (other != NULL && other != *source);
+        several = several || (other != NULL && other != common);
     }
-    if (!several) {
-        return 0;
-    }
-    *source = NULL;
-    for (Py_ssize_t i = 0; i < self->count; i++) {
+    for (Py_ssize_t i = 0; several && i < self->count; i++) {
         struct pyconc_link *link = &self->links[i];
         if (link->waiter == NULL) {
             continue;
@@ -126,6 +130,8 @@ common_source(struct completions *self, struct pyconc_source **source)
             return -1;
         }
     }
+    *source = self->source = several ? NULL : common;
+    self->source_is_known = 1;
     return 0;
 }
 
@@ -138,6 +144,27 @@ count_unfired(const struct completions *self)
         unfired += self->links[i].waiter != NULL;
     }
     return unfired;
+}
+
+/* Before a wait without limit in a worker of a pool: run what is still queued
+ * of these futures in that pool, as long as anything is missing. */
+static void
+help(struct completions *self, int64_t deadline_ns)
+{
+    if (deadline_ns != CONC_NEVER) {
+        return;
+    }
+    while (self->waiter.missing > 0 && self->helped < self->count) {
+        struct pyconc_link *link = &self->links[self->helped];
+        struct pyconc_outcome *outcome =
+            link->waiter == NULL ? NULL : outcome_of(link->object);
+        if (outcome != NULL && outcome->task != NULL &&
+            (outcome->source->ops->help == NULL ||
+             !outcome->source->ops->help(outcome->source, outcome->task))) {
+            return;
+        }
+        self->helped++;
+    }
 }
 
 /* wait(timeout, any, stop_at_error): until all have finished, or `any` one
@@ -156,6 +183,10 @@ completions_wait(PyObject *object, PyObject *arguments)
         pyconc_deadline_from_timeout(timeout, &deadline_ns) < 0) {
         return NULL;
     }
+    /* First: it may start threads, and meanwhile futures may finish. */
+    if (common_source(self, &source) < 0) {
+        return NULL;
+    }
     if (any && self->waiter.fired_first != NULL) {
         Py_RETURN_TRUE;
     }
@@ -167,12 +198,10 @@ completions_wait(PyObject *object, PyObject *arguments)
             }
         }
     }
-    if (common_source(self, &source) < 0) {
-        return NULL;
-    }
     Py_ssize_t unfired = count_unfired(self);
     self->waiter.stop_at_error = stop_at_error;
     self->waiter.missing = any && unfired > 0 ? 1 : unfired;
+    help(self, deadline_ns);
     int status = pyconc_wait(&self->waiter, source, deadline_ns);
     if (status < 0) {
         return NULL;
@@ -193,7 +222,9 @@ completions_next(PyObject *object, PyObject *timeout)
             common_source(self, &source) < 0) {
             return NULL;
         }
-        self->waiter.missing = 1;
+        /* Futures may have finished while that started threads. */
+        self->waiter.missing = self->waiter.fired_first == NULL ? 1 : 0;
+        help(self, deadline_ns);
         int status = pyconc_wait(&self->waiter, source, deadline_ns);
         if (status < 0) {
             return NULL;

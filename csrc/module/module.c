@@ -2,11 +2,12 @@
 #include "module/module.h"
 
 #include "codec/codec.h"
+#include "future/block.h"
 #include "future/future.h"
 #include "platform/cpus.h"
 #include "platform/forks.h"
 #include "platform/status.h"
-#include "workers/results.h"
+#include "pool/results.h"
 
 static struct PyModuleDef pyconc_module;
 
@@ -111,6 +112,10 @@ add_types(PyObject *module, struct pyconc_state *state)
         {&state->completions_type, &pyconc_completions_spec, NULL},
         {&state->block_type, &pyconc_block_spec, NULL},
         {&state->engine_type, &pyconc_engine_spec, NULL},
+        {&state->process_engine_type, &pyconc_process_engine_spec,
+         &state->engine_type},
+        {&state->thread_engine_type, &pyconc_thread_engine_spec,
+         &state->engine_type},
         {&state->worker_type, &pyconc_worker_spec, NULL},
         {&state->submitter_type, &pyconc_submitter_spec, NULL},
         {&state->apply_type, &pyconc_apply_spec, NULL},
@@ -176,6 +181,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->completions_type);
     Py_VISIT(state->block_type);
     Py_VISIT(state->engine_type);
+    Py_VISIT(state->process_engine_type);
+    Py_VISIT(state->thread_engine_type);
     Py_VISIT(state->worker_type);
     Py_VISIT(state->submitter_type);
     Py_VISIT(state->apply_type);
@@ -208,6 +215,8 @@ module_clear(PyObject *module)
     Py_CLEAR(state->completions_type);
     Py_CLEAR(state->block_type);
     Py_CLEAR(state->engine_type);
+    Py_CLEAR(state->process_engine_type);
+    Py_CLEAR(state->thread_engine_type);
     Py_CLEAR(state->worker_type);
     Py_CLEAR(state->submitter_type);
     Py_CLEAR(state->apply_type);

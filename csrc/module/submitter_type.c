@@ -1,9 +1,9 @@
-/* Submitter: the C half of ProcessPoolExecutor, because a Python function
+/* Submitter: the C half of our executors, because a Python function
  * with *args and **kwargs around each submit would cost as much as the
  * submit. */
 #include "future/future.h"
 #include "module/module.h"
-#include "workers/results.h"
+#include "pool/results.h"
 
 struct submitter {
     PyObject_HEAD
@@ -42,7 +42,7 @@ open_engine(PyObject *self)
         return engine;
     }
     if (engine->phase != PYCONC_ENGINE_OPEN || engine->broken != NULL ||
-        !pyconc_engine_is_ours(engine)) {
+        !pyconc_engine_adopt(engine)) {
         if (call_hook(self, "_refuse") == 0) {
             (void)pyconc_engine_check_open(engine);
         }
@@ -55,11 +55,14 @@ open_engine(PyObject *self)
 static int
 grow(PyObject *self, struct pyconc_engine *engine)
 {
-    if (engine->started < engine->geometry.worker_count &&
-        engine->pending > (Py_ssize_t)engine->started) {
-        return call_hook(self, "_grow");
+    if (!engine->ops->wants_worker(engine)) {
+        return 0;
     }
-    return 0;
+    int status = call_hook(self, "_grow");
+    if (engine->ops->has_grown != NULL) {
+        engine->ops->has_grown(engine);
+    }
+    return status;
 }
 
 static PyObject *
@@ -183,7 +186,7 @@ set_engine(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
     struct pyconc_state *state = pyconc_state_of(Py_TYPE(self));
 
     if (value == NULL || !PyObject_TypeCheck(value, state->engine_type)) {
-        PyErr_SetString(PyExc_TypeError, "_engine must be a ProcessEngine");
+        PyErr_SetString(PyExc_TypeError, "_engine must be an Engine");
         return -1;
     }
     Py_XSETREF(AS_SUBMITTER(self)->engine, Py_NewRef(value));
@@ -238,7 +241,7 @@ static PyGetSetDef submitter_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static char submitter_doc[] = PyDoc_STR("The C half of ProcessPoolExecutor.");
+static char submitter_doc[] = PyDoc_STR("The C half of an executor.");
 
 static PyType_Slot submitter_slots[] = {
     {Py_tp_doc, submitter_doc},

@@ -53,9 +53,9 @@ worker_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     worker->unsendable = Py_NewRef(unsendable);
     worker->undecodable = Py_NewRef(undecodable);
     worker->region.fd = -1;
-    if (PyObject_TypeCheck(engine, state->engine_type)) {
+    if (PyObject_TypeCheck(engine, state->process_engine_type)) {
         worker->engine = Py_NewRef(engine);
-        worker->region = PYCONC_ENGINE(engine)->region;
+        worker->region = PYCONC_PROCESS_ENGINE(engine)->region;
     }
     if (pyconc_worker_attach(worker, fd) < 0) {
         Py_DECREF(worker);

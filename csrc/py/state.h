@@ -14,12 +14,14 @@ struct pyconc_state {
     PyTypeObject *future_type;      /* FutureBase */
     PyTypeObject *completions_type; /* Completions */
     PyTypeObject *block_type;       /* Block */
-    PyTypeObject *engine_type;      /* ProcessEngine */
-    PyTypeObject *worker_type;      /* Worker */
-    PyTypeObject *submitter_type;   /* Submitter */
-    PyTypeObject *apply_type;       /* ApplyResultBase */
-    PyTypeObject *map_type;         /* MapResultBase */
-    PyTypeObject *imap_type;        /* IMapIteratorBase */
+    PyTypeObject *engine_type;      /* Engine */
+    PyTypeObject *process_engine_type;
+    PyTypeObject *thread_engine_type;
+    PyTypeObject *worker_type;    /* Worker */
+    PyTypeObject *submitter_type; /* Submitter */
+    PyTypeObject *apply_type;     /* ApplyResultBase */
+    PyTypeObject *map_type;       /* MapResultBase */
+    PyTypeObject *imap_type;      /* IMapIteratorBase */
 
     struct pyconc_codec *codec; /* owns */
 
@@ -46,6 +48,8 @@ struct pyconc_state {
     PyObject *str_notify_all;
     PyObject *str_enter;
     PyObject *str_exit;
+
+    uint32_t cpu_count; /* that we may use; 0: not asked yet */
 
     int in_task; /* a worker of this process is inside a task */
 };

@@ -449,12 +449,6 @@ conc_idlers_sleep(struct conc_idlers *idlers, uint32_t worker,
     return status;
 }
 
-int
-conc_idlers_cpu_is_free(const struct conc_idlers *idlers)
-{
-    return count_awake(idlers) < idlers->cpu_count;
-}
-
 void
 conc_idlers_wake_all(struct conc_idlers *idlers)
 {

@@ -109,10 +109,6 @@ void conc_idlers_spin_end(struct conc_idlers *idlers, uint32_t worker);
 int conc_idlers_sleep(struct conc_idlers *idlers, uint32_t worker,
                       const _Atomic uint32_t *stop, int64_t deadline_ns);
 
-/* Whether a CPU that we may use has no worker on it, as far as the hints
- * tell: then spinning takes nothing from anybody. */
-int conc_idlers_cpu_is_free(const struct conc_idlers *idlers);
-
 /* Wake every worker: closing, or after a death. */
 void conc_idlers_wake_all(struct conc_idlers *idlers);
 

@@ -21,17 +21,8 @@
 #include "codec/classes.h"
 #include "codec/codec.h"
 #include "future/block.h"
-#include "future/outcome.h"
+#include "pool/engine.h"
 #include "workers/layout.h"
-
-struct pyconc_engine;
-
-/* Whom the answer of a task is for. */
-enum pyconc_target {
-    PYCONC_TARGET_OUTCOME = 0, /* owner embeds one: Future, ApplyResult */
-    PYCONC_TARGET_MAP = 1,     /* owner is a MapResultBase, index a chunk */
-    PYCONC_TARGET_IMAP = 2,    /* owner is an IMapIteratorBase */
-};
 
 struct pyconc_task {
     PyObject *owner; /* owns; NULL: nobody waits for this any more */
@@ -74,25 +65,10 @@ enum pyconc_main {
     PYCONC_MAIN_MISSING = 2, /* nothing: a notebook, -c, standard input */
 };
 
-enum pyconc_engine_phase {
-    PYCONC_ENGINE_OPEN = 0,
-    PYCONC_ENGINE_CLOSING = 1, /* accepted tasks still run */
-    PYCONC_ENGINE_ENDED = 2,   /* nothing runs any more */
-};
-
-struct pyconc_engine {
-    PyObject_HEAD
-    struct pyconc_state *state; /* borrowed from the module, which the type
-                                 * keeps alive */
-    uint32_t forks;             /* conc_forks_count() where it was made */
-    uint8_t phase;              /* enum pyconc_engine_phase */
-    uint8_t main_travels;       /* enum pyconc_main */
-    uint8_t damaged;            /* the board's words are not what we wrote */
-    uint8_t has_collector;
-    uint8_t retiring;          /* the collector ends when nothing is pending */
-    PyObject *broken;          /* owns; raised by every submit, or NULL */
-    PyObject *future_type;     /* owns */
-    PyObject *start_collector; /* owns; callable */
+struct pyconc_process_engine {
+    struct pyconc_engine base;
+    uint8_t main_travels; /* enum pyconc_main */
+    uint8_t damaged;      /* the board's words are not what we wrote */
 
     struct pyconc_geometry geometry;
     struct pyconc_layout layout;
@@ -105,23 +81,15 @@ struct pyconc_engine {
     struct conc_idlers idlers;
     struct conc_heap *heap; /* owns; the parent's */
 
-    struct pyconc_source source;
     struct pyconc_task *tasks; /* owns; one per cell */
     uint32_t *links;           /* owns; one per cell: chains of done cells */
     uint32_t chain;            /* taken from the stack, not yet completed */
     struct pyconc_parked *parked_first; /* owns */
     struct pyconc_parked *parked_last;
     Py_ssize_t parked_count;
-    Py_ssize_t pending;
-    uint64_t finished;                /* answers ever received */
-    struct pyconc_link *idle_waiters; /* of wait_idle */
-    struct pyconc_link *room_waiters; /* feeders that found the board full */
+    uint64_t finished;            /* answers ever received */
     struct pyconc_link *sweepers; /* wait for the end of somebody's decode */
-    PyObject *pool; /* borrowed: only the Pool itself submits, so it is there
-                     * whenever this is used; NULL for an executor */
-    PyObject *held; /* owns; the Pool, which lives while it has tasks */
-    Py_ssize_t feeders;          /* imaps whose input goes on */
-    struct pyconc_block *blocks; /* big results still in shared memory */
+    struct pyconc_block *blocks;  /* big results still in shared memory */
 
     uint32_t started; /* workers alive, as Python counts them */
 
@@ -135,20 +103,15 @@ struct pyconc_engine {
 
     struct pyconc_classes classes; /* numbers are function indices */
     uint32_t committed_cells;      /* of the board */
-
-    PyObject *weak_references;
 };
 
-#define PYCONC_ENGINE(object) ((struct pyconc_engine *)(object))
+#define PYCONC_PROCESS_ENGINE(object)                                         \
+    ((struct pyconc_process_engine *)(object))
 
 /* --- parent.c ------------------------------------------------------------ */
 
-/* 0, or -1 with an exception: RuntimeError in a forked child, the broken
- * pool's error, or ValueError/RuntimeError after closing. */
-int pyconc_engine_check_open(struct pyconc_engine *engine);
-
 /* A task to submit.  Everything is borrowed. */
-struct pyconc_submission {
+struct pyconc_dispatch {
     enum pyconc_target target;
     enum pyconc_operation operation;
     PyObject *owner;
@@ -157,64 +120,54 @@ struct pyconc_submission {
     uint32_t function; /* a counted reference that the task takes a share of;
                         * PYCONC_FUNCTION_NONE for CALL_JOINT */
     PyObject *payload;
-    /* With end > 0 `payload` is a list or tuple, of which these items are
-     * meant. */
-    Py_ssize_t start;
+    Py_ssize_t start; /* as in struct pyconc_dispatch */
     Py_ssize_t end;
 };
 
 /* 0, or -1 with the exception that encoding the payload raised. */
-int pyconc_engine_submit(struct pyconc_engine *engine,
-                         const struct pyconc_submission *submission);
-
-/* Whether a submit would have to park. */
-int pyconc_engine_is_full(struct pyconc_engine *engine);
-
-/* Wait in one of the engine's lists until it is woken.  As pyconc_wait. */
-int pyconc_engine_wait_on(struct pyconc_engine *engine,
-                          struct pyconc_link **list, int64_t deadline_ns);
-void pyconc_engine_wake_list(struct pyconc_link **list);
-
-/* One more, one less reader of an input for imap. */
-void pyconc_engine_feeder_begin(struct pyconc_engine *engine);
-void pyconc_engine_feeder_end(struct pyconc_engine *engine);
+int pyconc_process_submit(struct pyconc_process_engine *engine,
+                          const struct pyconc_dispatch *dispatch);
 
 /* Complete what is finished.  If more is finished all the time, end when it
  * was `enough`.  Leaves nothing in the chain. */
-void pyconc_engine_drain(struct pyconc_engine *engine, Py_ssize_t enough);
-int pyconc_engine_need_collector(struct pyconc_engine *engine);
+void pyconc_process_drain(struct pyconc_process_engine *engine,
+                          Py_ssize_t enough);
 
 /* Complete the task at `cell`, which the caller took: its value, stolen.
  * Frees the cell. */
-void pyconc_engine_complete(struct pyconc_engine *engine, uint32_t cell,
-                            PyObject *value, uint8_t kind, uint8_t form);
+void pyconc_process_complete(struct pyconc_process_engine *engine,
+                             uint32_t cell, PyObject *value, uint8_t kind,
+                             uint8_t form);
 
 /* Read the answer in a DONE cell.  New reference with kind and form; never
  * NULL without memory: then *kind is EXCEPTION and it is a MemoryError. */
-PyObject *pyconc_engine_take_answer(struct pyconc_engine *engine,
-                                    uint32_t cell, uint8_t *kind,
-                                    uint8_t *form);
+PyObject *pyconc_process_take_answer(struct pyconc_process_engine *engine,
+                                     uint32_t cell, uint8_t *kind,
+                                     uint8_t *form);
 
 /* After `pending` fell: end the closing, wake who waits for that. */
-void pyconc_engine_settle(struct pyconc_engine *engine);
+void pyconc_process_settle(struct pyconc_process_engine *engine);
 
 /* Let go of a task's function and block; the owner stays. */
-void pyconc_engine_release_task(struct pyconc_engine *engine,
-                                struct pyconc_task *task);
-void pyconc_engine_unpark(struct pyconc_engine *engine,
-                          struct pyconc_parked *parked);
+void pyconc_process_release_task(struct pyconc_process_engine *engine,
+                                 struct pyconc_task *task);
+void pyconc_process_unpark(struct pyconc_process_engine *engine,
+                           struct pyconc_parked *parked);
 
-/* Whether this process made the engine. */
-int pyconc_engine_is_ours(const struct pyconc_engine *engine);
+extern const struct pyconc_engine_ops pyconc_process_engine_ops; /* calls.c */
+
+/* Whether a submit would have to park. */
+int pyconc_process_is_full(struct pyconc_process_engine *engine);
 
 /* --- functions.c --------------------------------------------------------- */
 
 /* The index of a callable in the function table, with one reference for the
  * caller.  0; 1: it should travel jointly with its arguments (the table is
  * full); -1: an exception, from pickling it. */
-int pyconc_function_acquire(struct pyconc_engine *engine, PyObject *callable,
-                            uint32_t *function);
-void pyconc_function_release(struct pyconc_engine *engine, uint32_t function);
+int pyconc_function_acquire(struct pyconc_process_engine *engine,
+                            PyObject *callable, uint32_t *function);
+void pyconc_function_release(struct pyconc_process_engine *engine,
+                             uint32_t function);
 
 /* For struct pyconc_classes: the index of a class that travels by name. */
 uint32_t pyconc_function_class_number(void *engine, PyTypeObject *type);
@@ -225,29 +178,16 @@ uint32_t pyconc_function_class_number(void *engine, PyTypeObject *type);
  * what it was running with make_error(function name), repair the words it
  * may have left, empty its heap once nobody decodes a result that lies there.
  * The number of lost tasks; -1 with an exception.  GIL: released inside. */
-Py_ssize_t pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
-                               PyObject *make_error);
+Py_ssize_t pyconc_process_sweep(struct pyconc_process_engine *engine,
+                                uint32_t slot, PyObject *make_error);
 
 /* Fail everything that is pending with `error`, and all later submits with
  * `refusal`. */
-void pyconc_engine_break(struct pyconc_engine *engine, PyObject *error,
-                         PyObject *refusal);
+void pyconc_process_break(struct pyconc_process_engine *engine,
+                          PyObject *error, PyObject *refusal);
 
 /* The error that a worker's initializer left, decoded, or None. */
-PyObject *pyconc_engine_slot_error(struct pyconc_engine *engine,
-                                   uint32_t slot);
-
-/* --- results ------------------------------------------------------------- */
-
-/* map_result.c, imap.c: an answer for them (steals value). */
-void pyconc_map_arrive(PyObject *map, Py_ssize_t index, PyObject *value,
-                       uint8_t kind, uint8_t form);
-void pyconc_imap_arrive(PyObject *imap, Py_ssize_t index, PyObject *value,
-                        uint8_t kind, uint8_t form);
-
-/* By the collector, for outcomes of any kind: run what is special about
- * them.  Steals the queue's reference. */
-void pyconc_engine_complete_special(struct pyconc_engine *engine,
-                                    struct pyconc_outcome *outcome);
+PyObject *pyconc_process_slot_error(struct pyconc_process_engine *engine,
+                                    uint32_t slot);
 
 #endif

@@ -31,7 +31,7 @@ name_of(PyObject *callable)
 
 /* A free index: 0, or 1 if there is none. */
 static int
-find_free(struct pyconc_engine *engine, uint32_t *function)
+find_free(struct pyconc_process_engine *engine, uint32_t *function)
 {
     if (engine->free_function != PYCONC_FUNCTION_NONE) {
         *function = engine->free_function;
@@ -46,7 +46,7 @@ find_free(struct pyconc_engine *engine, uint32_t *function)
 }
 
 static void
-put_free(struct pyconc_engine *engine, uint32_t function)
+put_free(struct pyconc_process_engine *engine, uint32_t function)
 {
     engine->functions[function].next_free = engine->free_function;
     engine->free_function = function;
@@ -54,7 +54,7 @@ put_free(struct pyconc_engine *engine, uint32_t function)
 
 /* Store the pickled form of `callable` under a free index. */
 static int
-store(struct pyconc_engine *engine, PyObject *callable, PyObject *key,
+store(struct pyconc_process_engine *engine, PyObject *callable, PyObject *key,
       const uint8_t *data, uint64_t size_bytes, enum pyconc_form form,
       enum pyconc_travel travel, uint32_t *function)
 {
@@ -73,7 +73,7 @@ store(struct pyconc_engine *engine, PyObject *callable, PyObject *key,
     }
     int status = conc_heap_alloc(engine->heap, size_bytes, &block, &limit);
     if (status != CONC_OK) {
-        pyconc_raise_status(engine->state, status, "storing a function",
+        pyconc_raise_status(engine->base.state, status, "storing a function",
                             limit);
         goto fail;
     }
@@ -103,7 +103,7 @@ fail:
 }
 
 static int
-find(struct pyconc_engine *engine, PyObject *key, uint32_t *function)
+find(struct pyconc_process_engine *engine, PyObject *key, uint32_t *function)
 {
     PyObject *index = PyDict_GetItemWithError(engine->function_index, key);
 
@@ -125,16 +125,16 @@ may_be_reference(PyObject *callable)
 
 /* The bytes of a callable, as a new reference. */
 static PyObject *
-pickle_callable(struct pyconc_engine *engine, PyObject *callable,
+pickle_callable(struct pyconc_process_engine *engine, PyObject *callable,
                 enum pyconc_travel travel, enum pyconc_form *form)
 {
     struct pyconc_pickled pickled;
 
     if (travel == PYCONC_BY_MAIN) {
         *form = PYCONC_FORM_PICKLED;
-        return PyObject_CallOneArg(engine->state->dump_main, callable);
+        return PyObject_CallOneArg(engine->base.state->dump_main, callable);
     }
-    if (pyconc_pickle(engine->state->codec, callable,
+    if (pyconc_pickle(engine->base.state->codec, callable,
                       travel == PYCONC_BY_VALUE ? PYCONC_BY_VALUE_NEEDED
                                                 : PYCONC_BY_VALUE_NEVER,
                       &pickled) < 0) {
@@ -151,8 +151,8 @@ pickle_callable(struct pyconc_engine *engine, PyObject *callable,
 }
 
 int
-pyconc_function_acquire(struct pyconc_engine *engine, PyObject *callable,
-                        uint32_t *function)
+pyconc_function_acquire(struct pyconc_process_engine *engine,
+                        PyObject *callable, uint32_t *function)
 {
     if (callable == engine->last_callable) {
         *function = engine->last_function;
@@ -200,7 +200,8 @@ pyconc_function_acquire(struct pyconc_engine *engine, PyObject *callable,
 }
 
 void
-pyconc_function_release(struct pyconc_engine *engine, uint32_t function)
+pyconc_function_release(struct pyconc_process_engine *engine,
+                        uint32_t function)
 {
     struct pyconc_function *record = &engine->functions[function];
 
@@ -223,7 +224,7 @@ pyconc_function_release(struct pyconc_engine *engine, uint32_t function)
 uint32_t
 pyconc_function_class_number(void *context, PyTypeObject *type)
 {
-    struct pyconc_engine *engine = context;
+    struct pyconc_process_engine *engine = context;
     uint32_t function;
     int in_main = 0;
 

@@ -20,40 +20,15 @@
  * arguments. */
 #define KEEP_BYTES (256ull << 20)
 
-int
-pyconc_engine_is_ours(const struct pyconc_engine *engine)
-{
-    return engine->forks == conc_forks_count();
-}
-
-int
-pyconc_engine_check_open(struct pyconc_engine *engine)
-{
-    if (!pyconc_engine_is_ours(engine)) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "this pool belongs to the parent process; make a "
-                        "new one in the forked child");
-        return -1;
-    }
-    if (engine->broken != NULL) {
-        pyconc_raise_object(engine->broken);
-        return -1;
-    }
-    if (engine->phase != PYCONC_ENGINE_OPEN) {
-        PyErr_SetString(PyExc_ValueError, "Pool not running");
-        return -1;
-    }
-    return 0;
-}
-
 /* --- encoding ------------------------------------------------------------ */
 
 /* Where arguments of this size go: into the message, or into a block that
  * the message then names.  After message->flags has been set.  0, or -1 with
  * an exception. */
 static int
-make_place(struct pyconc_engine *engine, struct pyconc_message *message,
-           struct pyconc_task *task, uint64_t size_bytes, uint8_t **data)
+make_place(struct pyconc_process_engine *engine,
+           struct pyconc_message *message, struct pyconc_task *task,
+           uint64_t size_bytes, uint8_t **data)
 {
     struct pyconc_block_ref reference = {.size_bytes = size_bytes};
     const char *limit = NULL;
@@ -67,7 +42,7 @@ make_place(struct pyconc_engine *engine, struct pyconc_message *message,
         conc_heap_alloc(engine->heap, size_bytes, &reference.offset, &limit);
 
     if (status != CONC_OK) {
-        pyconc_raise_status(engine->state, status,
+        pyconc_raise_status(engine->base.state, status,
                             "storing the arguments of a task", limit);
         return -1;
     }
@@ -80,7 +55,7 @@ make_place(struct pyconc_engine *engine, struct pyconc_message *message,
 }
 
 static int
-encode_packed(struct pyconc_engine *engine,
+encode_packed(struct pyconc_process_engine *engine,
               const struct pyconc_packing *packing,
               struct pyconc_message *message, struct pyconc_task *task)
 {
@@ -96,7 +71,7 @@ encode_packed(struct pyconc_engine *engine,
 
 /* Pickle the payload into `message`. */
 static int
-encode_pickled(struct pyconc_engine *engine, PyObject *payload,
+encode_pickled(struct pyconc_process_engine *engine, PyObject *payload,
                struct pyconc_message *message, struct pyconc_task *task,
                enum pyconc_by_value by_value, const uint8_t **stored,
                uint64_t *stored_bytes)
@@ -104,7 +79,8 @@ encode_pickled(struct pyconc_engine *engine, PyObject *payload,
     struct pyconc_pickled pickled;
     uint8_t *data;
 
-    if (pyconc_pickle(engine->state->codec, payload, by_value, &pickled) < 0) {
+    if (pyconc_pickle(engine->base.state->codec, payload, by_value, &pickled) <
+        0) {
         return -1;
     }
     message->flags = (uint8_t)pickled.form;
@@ -120,7 +96,7 @@ encode_pickled(struct pyconc_engine *engine, PyObject *payload,
 
 /* Fill `message` and task->arguments.  Runs user code (reducers). */
 static int
-encode(struct pyconc_engine *engine, PyObject *payload,
+encode(struct pyconc_process_engine *engine, PyObject *payload,
        struct pyconc_message *message, struct pyconc_task *task)
 {
     static const char main_name[] = "__main__";
@@ -174,7 +150,7 @@ encode(struct pyconc_engine *engine, PyObject *payload,
 /* Before a cell is taken: see that its memory is there.  0, or -1: the
  * machine has none. */
 static int
-commit_cells(struct pyconc_engine *engine)
+commit_cells(struct pyconc_process_engine *engine)
 {
     uint32_t committed = engine->committed_cells;
 
@@ -195,8 +171,8 @@ commit_cells(struct pyconc_engine *engine)
 
 /* Put a message into a cell: 0, or -1 if there is none. */
 static int
-place(struct pyconc_engine *engine, const struct pyconc_message *message,
-      const struct pyconc_task *task)
+place(struct pyconc_process_engine *engine,
+      const struct pyconc_message *message, const struct pyconc_task *task)
 {
     uint32_t index = CONC_CELL_NONE;
 
@@ -229,8 +205,8 @@ place(struct pyconc_engine *engine, const struct pyconc_message *message,
 }
 
 void
-pyconc_engine_unpark(struct pyconc_engine *engine,
-                     struct pyconc_parked *parked)
+pyconc_process_unpark(struct pyconc_process_engine *engine,
+                      struct pyconc_parked *parked)
 {
     if (parked->previous != NULL) {
         parked->previous->next = parked->next;
@@ -248,7 +224,7 @@ pyconc_engine_unpark(struct pyconc_engine *engine,
 }
 
 static void
-place_parked(struct pyconc_engine *engine)
+place_parked(struct pyconc_process_engine *engine)
 {
     int placed = 0;
 
@@ -257,7 +233,7 @@ place_parked(struct pyconc_engine *engine)
         if (place(engine, &parked->message, &parked->task) < 0) {
             break;
         }
-        pyconc_engine_unpark(engine, parked);
+        pyconc_process_unpark(engine, parked);
         PyMem_Free(parked);
         placed = 1;
     }
@@ -267,8 +243,8 @@ place_parked(struct pyconc_engine *engine)
 }
 
 static int
-park(struct pyconc_engine *engine, const struct pyconc_message *message,
-     const struct pyconc_task *task)
+park(struct pyconc_process_engine *engine,
+     const struct pyconc_message *message, const struct pyconc_task *task)
 {
     struct pyconc_parked *parked = PyMem_Malloc(sizeof(*parked));
 
@@ -295,47 +271,23 @@ park(struct pyconc_engine *engine, const struct pyconc_message *message,
 }
 
 int
-pyconc_engine_is_full(struct pyconc_engine *engine)
+pyconc_process_is_full(struct pyconc_process_engine *engine)
 {
     if (conc_board_room(&engine->board) > 0 && engine->parked_first == NULL) {
         return 0;
     }
-    pyconc_engine_drain(engine, PY_SSIZE_T_MAX);
+    pyconc_process_drain(engine, PY_SSIZE_T_MAX);
     return conc_board_room(&engine->board) == 0 ||
            engine->parked_first != NULL;
 }
 
-static void
-hold_pool(struct pyconc_engine *engine)
-{
-    if (engine->held == NULL && engine->pool != NULL) {
-        engine->held = Py_NewRef(engine->pool);
-    }
-}
-
-void
-pyconc_engine_feeder_begin(struct pyconc_engine *engine)
-{
-    hold_pool(engine);
-    engine->feeders++;
-}
-
-void
-pyconc_engine_feeder_end(struct pyconc_engine *engine)
-{
-    engine->feeders--;
-    if (engine->pending == 0) {
-        pyconc_engine_settle(engine);
-    }
-}
-
 static int
-encode_submission(struct pyconc_engine *engine,
-                  const struct pyconc_submission *submission,
-                  struct pyconc_message *message, struct pyconc_task *task)
+encode_payload(struct pyconc_process_engine *engine,
+               const struct pyconc_dispatch *dispatch,
+               struct pyconc_message *message, struct pyconc_task *task)
 {
-    PyObject *payload = submission->payload;
-    Py_ssize_t start = submission->start, end = submission->end;
+    PyObject *payload = dispatch->payload;
+    Py_ssize_t start = dispatch->start, end = dispatch->end;
 
     if (end == 0) {
         return encode(engine, payload, message, task);
@@ -355,49 +307,49 @@ encode_submission(struct pyconc_engine *engine,
 }
 
 int
-pyconc_engine_submit(struct pyconc_engine *engine,
-                     const struct pyconc_submission *submission)
+pyconc_process_submit(struct pyconc_process_engine *engine,
+                      const struct pyconc_dispatch *dispatch)
 {
     struct pyconc_message message;
-    PyObject *owner = submission->owner;
-    uint32_t function = submission->function;
+    PyObject *owner = dispatch->owner;
+    uint32_t function = dispatch->function;
     struct pyconc_task task = {
         .owner = owner,
-        .outcome = submission->outcome,
-        .index = submission->index,
+        .outcome = dispatch->outcome,
+        .index = dispatch->index,
         .function = function,
-        .target = (uint8_t)submission->target,
+        .target = (uint8_t)dispatch->target,
     };
 
-    message.operation = (uint8_t)submission->operation;
-    if (encode_submission(engine, submission, &message, &task) < 0) {
+    message.operation = (uint8_t)dispatch->operation;
+    if (encode_payload(engine, dispatch, &message, &task) < 0) {
         return -1;
     }
     /* Encoding may have run anything, also something that ended the pool. */
-    if (CONC_UNLIKELY(engine->phase != PYCONC_ENGINE_OPEN ||
-                      engine->broken != NULL)) {
+    if (CONC_UNLIKELY(engine->base.phase != PYCONC_ENGINE_OPEN ||
+                      engine->base.broken != NULL)) {
         if (task.arguments != 0) {
             conc_heap_release(engine->heap, task.arguments);
         }
-        return pyconc_engine_check_open(engine);
+        return pyconc_engine_check_open(&engine->base);
     }
     Py_INCREF(owner);
-    hold_pool(engine);
-    engine->pending++;
+    pyconc_engine_accepted(&engine->base);
+    engine->base.pending++;
     if (function != PYCONC_FUNCTION_NONE) {
         engine->functions[function].tasks++;
     }
-    if (CONC_UNLIKELY(pyconc_engine_is_full(engine)) ||
+    if (CONC_UNLIKELY(pyconc_process_is_full(engine)) ||
         place(engine, &message, &task) < 0) {
         if (park(engine, &message, &task) < 0) {
-            pyconc_engine_release_task(engine, &task);
-            engine->pending--;
+            pyconc_process_release_task(engine, &task);
+            engine->base.pending--;
             Py_DECREF(owner);
             return -1;
         }
         place_parked(engine);
         if (engine->parked_first != NULL) {
-            return pyconc_engine_need_collector(engine);
+            return pyconc_engine_need_collector(&engine->base);
         }
         return 0;
     }
@@ -408,8 +360,8 @@ pyconc_engine_submit(struct pyconc_engine *engine,
 /* --- draining ------------------------------------------------------------ */
 
 void
-pyconc_engine_release_task(struct pyconc_engine *engine,
-                           struct pyconc_task *task)
+pyconc_process_release_task(struct pyconc_process_engine *engine,
+                            struct pyconc_task *task)
 {
     if (task->arguments != 0) {
         conc_heap_release(engine->heap, task->arguments);
@@ -425,7 +377,8 @@ pyconc_engine_release_task(struct pyconc_engine *engine,
 static void
 release_block(struct pyconc_block *block)
 {
-    struct pyconc_engine *engine = PYCONC_ENGINE(block->engine);
+    struct pyconc_process_engine *engine =
+        PYCONC_PROCESS_ENGINE(block->engine);
 
     if (block->previous != NULL) {
         block->previous->next = block->next;
@@ -436,7 +389,7 @@ release_block(struct pyconc_block *block)
     if (block->next != NULL) {
         block->next->previous = block->previous;
     }
-    if (pyconc_engine_is_ours(engine)) {
+    if (pyconc_engine_is_ours(&engine->base)) {
         conc_heap_return(&engine->region,
                          &engine->heaps_shared[1 + block->slot],
                          block->offset);
@@ -451,9 +404,9 @@ error_answer(uint8_t *kind)
 }
 
 static PyObject *
-corrupt_answer(struct pyconc_engine *engine, uint8_t *kind)
+corrupt_answer(struct pyconc_process_engine *engine, uint8_t *kind)
 {
-    pyconc_raise_status(engine->state, CONC_CORRUPT,
+    pyconc_raise_status(engine->base.state, CONC_CORRUPT,
                         "reading the answer of a worker", NULL);
     return error_answer(kind);
 }
@@ -462,12 +415,12 @@ corrupt_answer(struct pyconc_engine *engine, uint8_t *kind)
 static PyTypeObject *
 class_of(void *context, uint32_t number)
 {
-    struct pyconc_engine *engine = context;
+    struct pyconc_process_engine *engine = context;
     PyObject *type =
         number < PYCONC_FUNCTIONS_MAX ? engine->functions[number].key : NULL;
 
     if (type == NULL || !PyType_Check(type)) {
-        pyconc_raise_status(engine->state, CONC_CORRUPT,
+        pyconc_raise_status(engine->base.state, CONC_CORRUPT,
                             "reading the answer of a worker", NULL);
         return NULL;
     }
@@ -476,7 +429,7 @@ class_of(void *context, uint32_t number)
 
 /* An answer in tagged form. */
 static PyObject *
-decode_tagged(struct pyconc_engine *engine, const uint8_t *data,
+decode_tagged(struct pyconc_process_engine *engine, const uint8_t *data,
               uint64_t size_bytes, uint8_t *kind)
 {
     struct pyconc_class_lookup lookup = {class_of, engine};
@@ -489,8 +442,8 @@ decode_tagged(struct pyconc_engine *engine, const uint8_t *data,
 /* From a copy: what runs while it is decoded (a finalizer, in the middle of a
  * collection) may let another thread sweep the worker and its heap away. */
 static PyObject *
-decode_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
-             uint64_t size_bytes, uint8_t *kind)
+decode_block(struct pyconc_process_engine *engine, uint32_t slot,
+             uint64_t offset, uint64_t size_bytes, uint8_t *kind)
 {
     uint8_t *copy = PyMem_Malloc(size_bytes);
     PyObject *value;
@@ -512,8 +465,8 @@ decode_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
  * are decoded at once, as no user code takes part: so it is done while the
  * workers are busy with the next. */
 static PyObject *
-take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
-           uint64_t size_bytes, uint8_t *kind, uint8_t form)
+take_block(struct pyconc_process_engine *engine, uint32_t slot,
+           uint64_t offset, uint64_t size_bytes, uint8_t *kind, uint8_t form)
 {
     conc_off start = pyconc_heap_start(&engine->layout, 1 + slot);
     uint64_t length = engine->layout.heap_bytes;
@@ -532,7 +485,7 @@ take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
     }
     if (size_bytes >= COPY_OUT_BYTES && *kind == PYCONC_VALUE_RAW_RESULT) {
         struct pyconc_block *block =
-            pyconc_block_new(engine->state, data, size_bytes);
+            pyconc_block_new(engine->base.state, data, size_bytes);
         if (block != NULL) {
             block->engine = Py_NewRef((PyObject *)engine);
             block->release = release_block;
@@ -561,8 +514,8 @@ take_block(struct pyconc_engine *engine, uint32_t slot, uint64_t offset,
 }
 
 PyObject *
-pyconc_engine_take_answer(struct pyconc_engine *engine, uint32_t index,
-                          uint8_t *kind, uint8_t *form)
+pyconc_process_take_answer(struct pyconc_process_engine *engine,
+                           uint32_t index, uint8_t *kind, uint8_t *form)
 {
     struct conc_cell *cell = &engine->board.cells[index];
     uint8_t payload[CONC_CELL_PAYLOAD_BYTES];
@@ -603,8 +556,8 @@ pyconc_engine_take_answer(struct pyconc_engine *engine, uint32_t index,
 }
 
 void
-pyconc_engine_complete(struct pyconc_engine *engine, uint32_t cell,
-                       PyObject *value, uint8_t kind, uint8_t form)
+pyconc_process_complete(struct pyconc_process_engine *engine, uint32_t cell,
+                        PyObject *value, uint8_t kind, uint8_t form)
 {
     struct pyconc_task *record = &engine->tasks[cell];
     struct pyconc_task task = *record;
@@ -617,38 +570,29 @@ pyconc_engine_complete(struct pyconc_engine *engine, uint32_t cell,
         Py_DECREF(value);
     }
     else {
-        engine->pending--;
-        switch ((enum pyconc_target)task.target) {
-        case PYCONC_TARGET_OUTCOME:
-            pyconc_outcome_arrive(task.outcome, value, kind, form);
-            break;
-        case PYCONC_TARGET_MAP:
-            pyconc_map_arrive(task.owner, task.index, value, kind, form);
-            break;
-        case PYCONC_TARGET_IMAP:
-            pyconc_imap_arrive(task.owner, task.index, value, kind, form);
-            break;
-        }
+        engine->base.pending--;
+        pyconc_engine_deliver((enum pyconc_target)task.target, task.owner,
+                              task.outcome, task.index, value, kind, form);
     }
-    pyconc_engine_release_task(engine, &task);
+    pyconc_process_release_task(engine, &task);
     Py_XDECREF(task.owner);
 }
 
 static void
-break_damaged(struct pyconc_engine *engine, int status)
+break_damaged(struct pyconc_process_engine *engine, int status)
 {
-    pyconc_raise_status(engine->state, status, "running a pool", NULL);
+    pyconc_raise_status(engine->base.state, status, "running a pool", NULL);
     PyObject *error = pyconc_error_take();
-    pyconc_engine_break(engine, error, error);
+    pyconc_process_break(engine, error, error);
     Py_DECREF(error);
 }
 
 void
-pyconc_engine_drain(struct pyconc_engine *engine, Py_ssize_t enough)
+pyconc_process_drain(struct pyconc_process_engine *engine, Py_ssize_t enough)
 {
     Py_ssize_t completed = 0;
 
-    if (CONC_UNLIKELY(!pyconc_engine_is_ours(engine))) {
+    if (CONC_UNLIKELY(!pyconc_engine_is_ours(&engine->base))) {
         return;
     }
     for (;;) {
@@ -658,11 +602,11 @@ pyconc_engine_drain(struct pyconc_engine *engine, Py_ssize_t enough)
             }
             int status = conc_donestack_take(&engine->board, engine->links,
                                              &engine->chain);
-            if (status != CONC_OK && engine->broken == NULL) {
-                pyconc_raise_status(engine->state, status,
+            if (status != CONC_OK && engine->base.broken == NULL) {
+                pyconc_raise_status(engine->base.state, status,
                                     "taking the answers of the workers", NULL);
                 PyObject *error = pyconc_error_take();
-                pyconc_engine_break(engine, error, error);
+                pyconc_process_break(engine, error, error);
                 Py_DECREF(error);
             }
             if (engine->chain == CONC_CELL_NONE) {
@@ -675,65 +619,34 @@ pyconc_engine_drain(struct pyconc_engine *engine, Py_ssize_t enough)
         engine->tasks[cell].collecting = 1;
         engine->finished++;
         PyObject *value =
-            pyconc_engine_take_answer(engine, cell, &kind, &form);
-        pyconc_engine_complete(engine, cell, value, kind, form);
+            pyconc_process_take_answer(engine, cell, &kind, &form);
+        pyconc_process_complete(engine, cell, value, kind, form);
         completed++;
         if (engine->parked_first != NULL) {
             place_parked(engine);
         }
     }
-    if (CONC_UNLIKELY(engine->damaged) && engine->broken == NULL) {
+    if (CONC_UNLIKELY(engine->damaged) && engine->base.broken == NULL) {
         break_damaged(engine, CONC_CORRUPT);
     }
     if (completed > 0) {
-        pyconc_engine_settle(engine);
+        pyconc_process_settle(engine);
     }
 }
 
 void
-pyconc_engine_wake_list(struct pyconc_link **list)
+pyconc_process_settle(struct pyconc_process_engine *engine)
 {
-    while (*list != NULL) {
-        struct pyconc_link *link = *list;
-        *list = link->next;
-        link->waiter->missing = 0;
-        pyconc_waiter_wake(link->waiter);
-        link->waiter = NULL;
-    }
-}
-
-int
-pyconc_engine_wait_on(struct pyconc_engine *engine, struct pyconc_link **list,
-                      int64_t deadline_ns)
-{
-    struct pyconc_waiter waiter;
-    struct pyconc_link link = {.waiter = &waiter};
-
-    pyconc_waiter_init(&waiter, 1);
-    link.next = *list;
-    *list = &link;
-    int status = pyconc_wait(&waiter, &engine->source, deadline_ns);
-    for (struct pyconc_link **at = list; *at != NULL; at = &(*at)->next) {
-        if (*at == &link) {
-            *at = link.next;
-            break;
-        }
-    }
-    return status;
-}
-
-void
-pyconc_engine_settle(struct pyconc_engine *engine)
-{
-    if (engine->room_waiters != NULL &&
+    if (engine->base.room_waiters != NULL &&
         (conc_board_room(&engine->board) >= engine->geometry.cell_count / 4 ||
-         engine->broken != NULL || engine->phase != PYCONC_ENGINE_OPEN)) {
-        pyconc_engine_wake_list(&engine->room_waiters);
+         engine->base.broken != NULL ||
+         engine->base.phase != PYCONC_ENGINE_OPEN)) {
+        pyconc_engine_wake_list(&engine->base.room_waiters);
     }
-    if (engine->pending > 0) {
+    if (engine->base.pending > 0) {
         return;
     }
-    if (engine->phase == PYCONC_ENGINE_CLOSING &&
+    if (engine->base.phase == PYCONC_ENGINE_CLOSING &&
         conc_load_rlx(&engine->control->stop) == PYCONC_GO_ON) {
         /* S1, pairs with S2 in idle() of worker.c: nothing is queued */
         conc_store_sc(&engine->control->stop, PYCONC_STOP_WHEN_DONE);
@@ -742,27 +655,5 @@ pyconc_engine_settle(struct pyconc_engine *engine)
     if (conc_heap_idle_bytes(engine->heap) > KEEP_BYTES) {
         (void)conc_heap_trim(engine->heap, KEEP_BYTES / 2);
     }
-    pyconc_engine_wake_list(&engine->idle_waiters);
-    if (engine->retiring && engine->source.collector != NULL) {
-        pyconc_waiter_wake(engine->source.collector);
-    }
-    if (engine->feeders == 0) {
-        Py_CLEAR(engine->held); /* may end the pool: nothing comes after */
-    }
-}
-
-int
-pyconc_engine_need_collector(struct pyconc_engine *engine)
-{
-    if (engine->has_collector) {
-        return 0;
-    }
-    engine->has_collector = 1;
-    PyObject *result = PyObject_CallNoArgs(engine->start_collector);
-    if (result == NULL) {
-        engine->has_collector = 0;
-        return -1;
-    }
-    Py_DECREF(result);
-    return 0;
+    pyconc_engine_settled(&engine->base);
 }

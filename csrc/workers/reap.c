@@ -10,7 +10,7 @@
 #include "workers/engine.h"
 
 static PyObject *
-lost_error(struct pyconc_engine *engine, uint32_t function,
+lost_error(struct pyconc_process_engine *engine, uint32_t function,
            PyObject *make_error)
 {
     PyObject *name = function == PYCONC_FUNCTION_NONE
@@ -28,14 +28,15 @@ static void
 go_on_sweeping(struct pyconc_block *block)
 {
     if (block->engine != NULL) {
-        pyconc_engine_wake_list(&PYCONC_ENGINE(block->engine)->sweepers);
+        pyconc_engine_wake_list(
+            &PYCONC_PROCESS_ENGINE(block->engine)->sweepers);
     }
 }
 
 /* Results of the dead that nobody has asked for yet move to private memory.
  * As pyconc_block_evacuate. */
 static int
-evacuate(struct pyconc_engine *engine, uint32_t slot)
+evacuate(struct pyconc_process_engine *engine, uint32_t slot)
 {
     struct pyconc_block *block = engine->blocks;
 
@@ -54,16 +55,16 @@ evacuate(struct pyconc_engine *engine, uint32_t slot)
 }
 
 Py_ssize_t
-pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
-                    PyObject *make_error)
+pyconc_process_sweep(struct pyconc_process_engine *engine, uint32_t slot,
+                     PyObject *make_error)
 {
     Py_ssize_t lost = 0;
     uint32_t cursor = 0;
     enum conc_phase phase;
 
-    pyconc_engine_drain(engine,
-                        PY_SSIZE_T_MAX); /* E3: the chain is empty afterwards,
-                                          * or its cells are marked */
+    pyconc_process_drain(engine,
+                         PY_SSIZE_T_MAX); /* E3: the chain is empty afterwards,
+                                           * or its cells are marked */
     for (;;) {
         uint32_t cell =
             conc_board_sweep(&engine->board, slot, &cursor, &phase);
@@ -81,18 +82,19 @@ pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
         PyObject *value;
         if (phase == CONC_DONE) {
             engine->finished++;
-            value = pyconc_engine_take_answer(engine, cell, &kind, &form);
+            value = pyconc_process_take_answer(engine, cell, &kind, &form);
         }
         else {
             lost++;
             value = lost_error(engine, task->function, make_error);
         }
-        pyconc_engine_complete(engine, cell, value, kind, form);
+        pyconc_process_complete(engine, cell, value, kind, form);
     }
 
     int status = evacuate(engine, slot);
     while (status > 0) {
-        if (pyconc_engine_wait_on(engine, &engine->sweepers, CONC_NEVER) < 0) {
+        if (pyconc_engine_wait_on(&engine->base, &engine->sweepers,
+                                  CONC_NEVER) < 0) {
             return -1;
         }
         status = evacuate(engine, slot);
@@ -110,45 +112,34 @@ pyconc_engine_sweep(struct pyconc_engine *engine, uint32_t slot,
     /* The dead may have been about to wake somebody. */
     conc_idlers_wake_all(&engine->idlers);
     conc_eventcount_wake_all_shared(&engine->control->completions);
-    pyconc_engine_drain(engine, PY_SSIZE_T_MAX);
-    pyconc_engine_settle(engine);
+    pyconc_process_drain(engine, PY_SSIZE_T_MAX);
+    pyconc_process_settle(engine);
     return lost;
 }
 
 static void
-fail_owner(struct pyconc_engine *engine, struct pyconc_task *task,
+fail_owner(struct pyconc_process_engine *engine, struct pyconc_task *task,
            PyObject *error)
 {
     PyObject *owner = task->owner;
 
     task->owner = NULL;
-    engine->pending--;
-    switch ((enum pyconc_target)task->target) {
-    case PYCONC_TARGET_OUTCOME:
-        pyconc_outcome_arrive(task->outcome, Py_NewRef(error),
-                              PYCONC_VALUE_EXCEPTION, 0);
-        break;
-    case PYCONC_TARGET_MAP:
-        pyconc_map_arrive(owner, task->index, Py_NewRef(error),
+    engine->base.pending--;
+    pyconc_engine_deliver((enum pyconc_target)task->target, owner,
+                          task->outcome, task->index, Py_NewRef(error),
                           PYCONC_VALUE_EXCEPTION, 0);
-        break;
-    case PYCONC_TARGET_IMAP:
-        pyconc_imap_arrive(owner, task->index, Py_NewRef(error),
-                           PYCONC_VALUE_EXCEPTION, 0);
-        break;
-    }
     task->outcome = NULL;
     Py_DECREF(owner);
 }
 
 void
-pyconc_engine_break(struct pyconc_engine *engine, PyObject *error,
-                    PyObject *refusal)
+pyconc_process_break(struct pyconc_process_engine *engine, PyObject *error,
+                     PyObject *refusal)
 {
-    if (engine->broken == NULL) {
-        engine->broken = Py_NewRef(refusal);
+    if (engine->base.broken == NULL) {
+        engine->base.broken = Py_NewRef(refusal);
     }
-    if (!pyconc_engine_is_ours(engine)) {
+    if (!pyconc_engine_is_ours(&engine->base)) {
         return;
     }
     /* Workers that still run find no more work: queued cells are taken back,
@@ -161,8 +152,8 @@ pyconc_engine_break(struct pyconc_engine *engine, PyObject *error,
         }
         if (conc_board_cancel(&engine->board, cell) == CONC_OK) {
             task->collecting = 1;
-            pyconc_engine_complete(engine, cell, Py_NewRef(error),
-                                   PYCONC_VALUE_EXCEPTION, 0);
+            pyconc_process_complete(engine, cell, Py_NewRef(error),
+                                    PYCONC_VALUE_EXCEPTION, 0);
         }
         else {
             fail_owner(engine, task, error);
@@ -170,16 +161,16 @@ pyconc_engine_break(struct pyconc_engine *engine, PyObject *error,
     }
     while (engine->parked_first != NULL) {
         struct pyconc_parked *parked = engine->parked_first;
-        pyconc_engine_unpark(engine, parked);
+        pyconc_process_unpark(engine, parked);
         fail_owner(engine, &parked->task, error);
-        pyconc_engine_release_task(engine, &parked->task);
+        pyconc_process_release_task(engine, &parked->task);
         PyMem_Free(parked);
     }
-    pyconc_engine_settle(engine);
+    pyconc_process_settle(engine);
 }
 
 PyObject *
-pyconc_engine_slot_error(struct pyconc_engine *engine, uint32_t slot)
+pyconc_process_slot_error(struct pyconc_process_engine *engine, uint32_t slot)
 {
     struct pyconc_slot *record = &engine->slots[slot];
 
@@ -201,7 +192,8 @@ pyconc_engine_slot_error(struct pyconc_engine *engine, uint32_t slot)
     if (bytes == NULL) {
         return NULL;
     }
-    PyObject *error = PyObject_CallOneArg(engine->state->decode_error, bytes);
+    PyObject *error =
+        PyObject_CallOneArg(engine->base.state->decode_error, bytes);
     Py_DECREF(bytes);
     return error;
 }

@@ -669,7 +669,7 @@ spin(struct pyconc_worker *worker)
 static int
 idle(struct pyconc_worker *worker, int spinning)
 {
-    /* S2, pairs with S1 in pyconc_engine_settle */
+    /* S2, pairs with S1 in pyconc_process_settle */
     uint32_t stop = conc_load_sc(&worker->control->stop);
     if (stop != PYCONC_GO_ON && conc_board_backlog(&worker->board) == 0) {
         return 1;
@@ -783,7 +783,7 @@ pyconc_worker_fail(struct pyconc_worker *worker, PyObject *error)
     Py_DECREF(bytes);
     conc_store_rlx(&slot->error_offset, block); /* carried by I1 */
     conc_store_rlx(&slot->error_bytes, size);
-    /* I1, pairs with I2 in pyconc_engine_slot_error */
+    /* I1, pairs with I2 in pyconc_process_slot_error */
     conc_store_rel(&slot->status, PYCONC_SLOT_INIT_FAILED);
     return 0;
 }

@@ -27,9 +27,9 @@ from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from .. import _core
 from .._group import WorkerGroup
 from ._base import Future
+from ._executor import Submitting, check_buffersize, result_or_cancel
 
 __all__ = ["BrokenProcessPool", "ProcessPoolExecutor"]
 
@@ -64,18 +64,6 @@ def _run_timed(
     return time.perf_counter() - start, results
 
 
-def _result_or_cancel(
-    future: concurrent.futures.Future[Any], timeout: float | None = None
-) -> Any:
-    try:
-        try:
-            return future.result(timeout)
-        finally:
-            future.cancel()
-    finally:
-        del future
-
-
 class _CallQueue:
     """The stdlib's call queue, as far as code in the wild asks for it."""
 
@@ -83,9 +71,7 @@ class _CallQueue:
         """There is no feeder thread to wait for."""
 
 
-class ProcessPoolExecutor(
-    _core.Submitter, concurrent.futures.ProcessPoolExecutor
-):
+class ProcessPoolExecutor(Submitting, concurrent.futures.ProcessPoolExecutor):
     """Run calls in worker processes.
 
     The documented interface of concurrent.futures.ProcessPoolExecutor, with
@@ -237,10 +223,7 @@ class ProcessPoolExecutor(
         """
         if chunksize is not None and chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
-        if buffersize is not None and not isinstance(buffersize, int):
-            raise TypeError("buffersize must be an integer or None")
-        if buffersize is not None and buffersize < 1:
-            raise ValueError("buffersize must be None or > 0")
+        check_buffersize(buffersize)
         end = None if timeout is None else time.monotonic() + timeout
         arguments = zip(*iterables, strict=False)
         if chunksize is None:
@@ -252,18 +235,6 @@ class ProcessPoolExecutor(
             partial(_run_chunk, fn), ((chunk,) for chunk in chunks), end, buffersize
         )
         return _flatten(results)
-
-    def _map(
-        self,
-        fn: Callable[..., Any],
-        arguments: Iterator[tuple[Any, ...]],
-        end: float | None,
-        buffersize: int | None,
-    ) -> Iterator[Any]:
-        limit = -1 if buffersize is None else buffersize
-        futures = deque(self._submit_each(fn, arguments, limit))
-        executor = None if buffersize is None else weakref.ref(self)
-        return _results(fn, futures, arguments, end, executor)
 
     def _map_adaptive(
         self,
@@ -303,7 +274,7 @@ class ProcessPoolExecutor(
                 while pending:
                     count, future = pending.popleft()
                     left = None if end is None else end - time.monotonic()
-                    seconds, values = _result_or_cancel(future, left)
+                    seconds, values = result_or_cancel(future, left)
                     del future
                     wanted = int(count * _CHUNK_SECONDS / max(seconds, 1e-9))
                     size = max(1, min(wanted, 2 * size, _CHUNK_MAX))
@@ -418,30 +389,6 @@ def _flatten(chunks: Iterator[list[_T]]) -> Iterator[_T]:
         chunk.reverse()
         while chunk:
             yield chunk.pop()
-
-
-def _results(
-    fn: Callable[..., Any],
-    futures: deque[concurrent.futures.Future[Any]],
-    arguments: Iterator[tuple[Any, ...]],
-    end: float | None,
-    executor: weakref.ref[ProcessPoolExecutor] | None,
-) -> Iterator[Any]:
-    # A function of its own, so that the generator does not keep the
-    # executor alive.
-    try:
-        while futures:
-            if executor is not None and (owner := executor()) is not None:
-                more = owner._submit_each(fn, arguments, 1)
-                futures.extend(more)
-                del owner
-            # No name for the future: it holds the result while this frame
-            # is suspended.
-            left = None if end is None else end - time.monotonic()
-            yield _result_or_cancel(futures.popleft(), left)
-    finally:
-        for future in futures:
-            future.cancel()
 
 
 def _close_group(group: WorkerGroup) -> None:

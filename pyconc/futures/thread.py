@@ -1,13 +1,242 @@
-"""Thread pools; the standard library's for now.
+"""ThreadPoolExecutor over the thread engine.
 
 Mirrors `concurrent.futures.thread`.
 """
 
+from __future__ import annotations
+
+import concurrent.futures
 import concurrent.futures.thread
-from concurrent.futures.thread import BrokenThreadPool, ThreadPoolExecutor
-from typing import Any
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures._base import LOGGER
+from concurrent.futures.thread import BrokenThreadPool
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from .._crew import ThreadGroup
+from ._base import Future
+from ._executor import Submitting, check_buffersize
 
 __all__ = ["BrokenThreadPool", "ThreadPoolExecutor"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+# The groups that may have threads, with how long the interpreter's exit waits
+# for them (None: until their work is done).
+_live: weakref.WeakKeyDictionary[ThreadGroup, float | None] = (
+    weakref.WeakKeyDictionary()
+)
+_exiting = False
+
+
+class _WorkQueue:
+    """The stdlib's queue of tasks, as monitoring code reads it."""
+
+    def __init__(self, group: ThreadGroup) -> None:
+        self._group = group
+
+    def qsize(self) -> int:
+        """Return how many tasks no thread has taken yet."""
+        return self._group.engine.queued
+
+    def empty(self) -> bool:
+        """Return whether every task has been taken."""
+        return self.qsize() == 0
+
+
+class ThreadPoolExecutor(Submitting, concurrent.futures.ThreadPoolExecutor):
+    """Run calls in threads.
+
+    The documented interface of concurrent.futures.ThreadPoolExecutor, with
+    the newest version's parameters on every version.  Beyond it:
+
+    daemon: threads that do not keep the interpreter from its end: at exit
+        queued tasks are cancelled, running ones abandoned.
+    exit_timeout: at exit wait at most so many seconds for tasks, queued ones
+        included, then do as with daemon=True, which it implies.
+    idle_timeout: a thread that had nothing to do for so many seconds ends;
+        None: they stay, as in the standard library.
+    context: run each task in a copy of the contextvars context in which it
+        was submitted.
+
+    A task that waits without a timeout for futures of its own executor runs
+    those of them that no thread has started, instead of waiting for a thread.
+
+    Thread-safe.  In a forked child it is empty and usable; futures from
+    before the fork raise RuntimeError there.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        daemon: bool = False,
+        exit_timeout: float | None = None,
+        idle_timeout: float | None = None,
+        context: bool = False,
+    ) -> None:
+        if max_workers is None:
+            count = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+            max_workers = min(32, count + 4)
+        if max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if exit_timeout is not None and not exit_timeout >= 0:
+            raise ValueError("exit_timeout must be None or >= 0 seconds")
+        if idle_timeout is not None and not idle_timeout >= 0:
+            raise ValueError("idle_timeout must be None or >= 0 seconds")
+        self._max_workers = max_workers
+        number = self._counter  # type: ignore[attr-defined]  # the stdlib's
+        prefix = thread_name_prefix or f"ThreadPoolExecutor-{number()}"
+        self._thread_name_prefix = prefix
+        self._initializer: Any = initializer
+        self._initargs = initargs
+        self._shutdown = False
+        self._exit_timeout = (
+            0.0 if daemon and exit_timeout is None else exit_timeout
+        )
+        self._group = ThreadGroup(
+            max_workers,
+            Future,
+            name=lambda number: f"{prefix}_{number}",
+            initializer=initializer,
+            initargs=initargs,
+            on_init_error=_break,
+            daemon=self._exit_timeout is not None,
+            idle_timeout=idle_timeout,
+            copies_context=context,
+        )
+        self._engine = self._group.engine
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    # --- hooks of the C half -----------------------------------------------
+
+    def _open(self) -> None:
+        raise RuntimeError(
+            f"{type(self).__name__}.__init__ was not called, or not to its end"
+        )
+
+    def _grow(self) -> None:
+        if _exiting:
+            self._group.engine.cancel_queued()
+            self._refuse()
+        if self._finalizer is None:
+            _live[self._group] = self._exit_timeout
+            self._finalizer = weakref.finalize(self, self._group.close)
+            self._finalizer.atexit = False
+        self._group.grow()
+
+    def _refuse(self) -> None:
+        if self._broken:
+            raise BrokenThreadPool(self._broken)
+        if self._shutdown:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        if _exiting:
+            raise RuntimeError(
+                "cannot schedule new futures after interpreter shutdown"
+            )
+
+    # --- the documented interface ------------------------------------------
+
+    if TYPE_CHECKING:  # it is the C half's, which does not know our Future
+
+        def submit(
+            self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+        ) -> Future[_T]: ...
+
+    def map(
+        self,
+        fn: Callable[..., _T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[_T]:
+        """Return an iterator of fn(*items), in order.
+
+        timeout: seconds for the whole, counted from this call; TimeoutError
+            when a result is not there by then.
+        chunksize: has no effect, as documented.
+        buffersize: how many results may be under way or unread; the input is
+            read only so far ahead (None: it is read to its end at once).
+
+        Raises the exception of the first item, by position, that failed.
+        Mirrors concurrent.futures.Executor.map.
+        """
+        check_buffersize(buffersize)
+        end = None if timeout is None else time.monotonic() + timeout
+        arguments = zip(*iterables, strict=False)
+        return self._map(fn, arguments, end, buffersize)
+
+    def shutdown(
+        self, wait: bool = True, *, cancel_futures: bool = False
+    ) -> None:
+        """Accept no more tasks; the threads end once all are done.
+
+        wait: return only when that has happened, callbacks included.
+        cancel_futures: cancel what no thread has started.
+        Idempotent, thread-safe.
+        Mirrors concurrent.futures.Executor.shutdown.
+        """
+        self._shutdown = True
+        if cancel_futures:
+            self._group.engine.cancel_queued()
+        self._group.close()
+        if wait:
+            self._group.join()
+
+    @property
+    def _threads(  # type: ignore[override]  # monitoring code reads it
+        self,
+    ) -> set[threading.Thread]:
+        """The threads that were started, as monitoring code reads them."""
+        return self._group.threads
+
+    @property
+    def _work_queue(  # type: ignore[override]  # monitoring code reads it
+        self,
+    ) -> _WorkQueue:
+        return _WorkQueue(self._group)
+
+    @property
+    def _broken(  # type: ignore[override]  # monitoring code reads it
+        self,
+    ) -> str | bool:
+        """Why the executor is broken, False if it is not."""
+        error = self._group.engine.broken
+        return False if error is None else str(error)
+
+
+def _break(group: ThreadGroup, error: BaseException) -> None:
+    LOGGER.critical("Exception in initializer:", exc_info=error)
+    group.engine.fail(
+        BrokenThreadPool(
+            "A thread initializer failed, the thread pool is not usable anymore"
+        )
+    )
+
+
+def _at_exit() -> None:
+    """Wait for the work of all executors before the interpreter goes."""
+    global _exiting
+    _exiting = True
+    groups = list(_live.items())
+    for group, _ in groups:
+        group.close(at_exit=True)
+    for group, timeout in groups:
+        if not group.join(timeout):
+            group.engine.cancel_queued()
+
+
+threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Pool over the shared-memory engine.
+"""Pool over the shared-memory engine, ThreadPool over the thread engine.
 
 Mirrors `multiprocessing.pool`.
 """
@@ -20,12 +20,12 @@ from multiprocessing.pool import (  # type: ignore[attr-defined]
     ExceptionWithTraceback,
     MaybeEncodingError,
     RemoteTraceback,
-    ThreadPool,
 )
 from types import TracebackType
 from typing import Any, TypeVar
 
 from .. import _core
+from .._crew import ThreadGroup
 from .._group import WorkerGroup, end_with
 from ..futures._base import Future
 
@@ -121,19 +121,8 @@ class Pool(multiprocessing.pool.Pool):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         self._processes = processes
-        make_process = self.Process
-        context_ = self._ctx
-        self._group = WorkerGroup(
-            processes,
-            context_,
-            Future,
-            make_process=lambda **kwds: make_process(context_, **kwds),
-            flavour="pool",
-            initializer=initializer,
-            initargs=tuple(initargs),
-            max_tasks=maxtasksperchild,
-            reseed=reseed,
-            replace_lost=True,
+        self._group = self._make_group(
+            initializer, tuple(initargs), maxtasksperchild, reseed
         )
         self._engine = self._group.engine
         self._engine.serve(self)
@@ -142,6 +131,27 @@ class Pool(multiprocessing.pool.Pool):
         # As in ProcessPoolExecutor: it would keep the error that broke us.
         self._group.when_finished(self._terminate.cancel)
         self._state = RUN
+
+    def _make_group(
+        self,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        max_tasks: int | None,
+        reseed: bool,
+    ) -> WorkerGroup | ThreadGroup:
+        make_process, context = self.Process, self._ctx
+        return WorkerGroup(
+            self._processes,
+            context,
+            Future,
+            make_process=lambda **kwds: make_process(context, **kwds),
+            flavour="pool",
+            initializer=initializer,
+            initargs=initargs,
+            max_tasks=max_tasks,
+            reseed=reseed,
+            replace_lost=True,
+        )
 
     def __del__(self, _warn: Any = warnings.warn, _run: str = RUN) -> None:
         if getattr(self, "_state", None) == _run:
@@ -402,3 +412,54 @@ class Pool(multiprocessing.pool.Pool):
         raise NotImplementedError(
             "pool objects cannot be passed between processes or pickled"
         )
+
+
+class ThreadPool(Pool, multiprocessing.pool.ThreadPool):
+    """Worker threads that a program hands calls to.
+
+    The documented interface of multiprocessing.pool.ThreadPool: that of Pool,
+    with nothing pickled and nothing copied.  It needs neither shared memory
+    nor semaphores.  terminate() drops what is queued; what runs goes on, as a
+    thread cannot be stopped.
+
+    A task that waits without a timeout for results of its own pool runs those
+    that no thread has started, instead of waiting for a thread.  Thread-safe.
+    Not usable in a forked child of the process that made it.
+    """
+
+    @staticmethod
+    def Process(ctx: Any, *args: Any, **kwds: Any) -> Any:
+        """Make a multiprocessing.dummy.Process, as in the standard library."""
+        from multiprocessing.dummy import Process
+
+        return Process(*args, **kwds)
+
+    def __init__(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+    ) -> None:
+        super().__init__(processes, initializer, initargs)
+
+    def _make_group(
+        self,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        max_tasks: int | None,
+        reseed: bool,
+    ) -> ThreadGroup:
+        return ThreadGroup(
+            self._processes,
+            Future,
+            name=None,
+            initializer=initializer,
+            initargs=initargs,
+            on_init_error=_fail_threads,
+            daemon=True,
+        )
+
+
+def _fail_threads(group: ThreadGroup, error: BaseException) -> None:
+    group.engine.fail(error)
+    group.engine.halt()

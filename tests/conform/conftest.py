@@ -22,6 +22,14 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     limit_items(items, __file__, 120)
+    items[:] = [item for item in items if not is_repetition(item)]
+
+
+def is_repetition(item):
+    """Threads have no start method: one run of their tests will do."""
+    method = getattr(item, "callspec", None) and item.callspec.params.get("ctx_method")
+    threads = item.module.__name__.rpartition(".")[2].startswith("test_thread_")
+    return threads and method not in (None, "fork")
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import concurrent.futures
 import concurrent.futures.process
 import multiprocessing
+import multiprocessing.dummy
 import multiprocessing.pool
 import os
 from types import ModuleType
@@ -26,6 +27,8 @@ class Impl(NamedTuple):
     process: ModuleType
 
     def context(self, method):
+        if method == "threads":
+            return self.multiprocessing.dummy
         return self.multiprocessing.get_context(method)
 
 
@@ -39,6 +42,7 @@ def load(name):
             concurrent.futures.process,
         )
     import pyconc.futures.process
+    import pyconc.multiprocessing.dummy
     import pyconc.multiprocessing.pool
 
     return Impl(

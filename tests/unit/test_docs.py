@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import inspect
 import multiprocessing
+import multiprocessing.dummy
 import multiprocessing.pool
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +17,20 @@ import pytest
 import pyconc
 import pyconc.futures
 import pyconc.multiprocessing
+import pyconc.multiprocessing.dummy
 import pyconc.multiprocessing.pool
+import pyconc.threadpool
 
 API = Path(__file__).parents[2] / "docs" / "api"
-INDEX = (API / "index.md").read_text()
+INDEX = (API / "index.md").read_text() + (API / "threadpool.md").read_text()
 DIFFERENCES = (API / "differences.md").read_text()
 
-MODULES = [pyconc, pyconc.futures, pyconc.multiprocessing.pool]
+MODULES = [
+    pyconc,
+    pyconc.futures,
+    pyconc.multiprocessing.pool,
+    pyconc.threadpool,
+]
 
 # Our callables that the standard library has too.
 MIRRORED: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
@@ -30,12 +38,21 @@ MIRRORED: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
         pyconc.futures.ProcessPoolExecutor,
         concurrent.futures.ProcessPoolExecutor,
     ),
+    (
+        pyconc.futures.ThreadPoolExecutor,
+        concurrent.futures.ThreadPoolExecutor,
+    ),
     (pyconc.multiprocessing.Pool, multiprocessing.Pool),
     (
         pyconc.multiprocessing.get_context("fork").Pool,
         multiprocessing.get_context("fork").Pool,
     ),
     (pyconc.multiprocessing.pool.Pool, multiprocessing.pool.Pool),
+    (
+        pyconc.multiprocessing.pool.ThreadPool,
+        multiprocessing.pool.ThreadPool,
+    ),
+    (pyconc.multiprocessing.dummy.Pool, multiprocessing.dummy.Pool),
 ]
 
 

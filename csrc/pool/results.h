@@ -2,10 +2,10 @@
  *
  * What they have in common with futures is the outcome; what differs is that
  * a result with a callback is ready only after its callback has returned. */
-#ifndef PYCONC_WORKERS_RESULTS_H
-#define PYCONC_WORKERS_RESULTS_H
+#ifndef PYCONC_POOL_RESULTS_H
+#define PYCONC_POOL_RESULTS_H
 
-#include "workers/engine.h"
+#include "pool/engine.h"
 
 struct pyconc_apply {
     PyObject_HEAD
@@ -20,6 +20,7 @@ struct pyconc_map {
                         * hidden from the garbage collector, which would show
                         * it to anybody while half of it is missing */
     uint8_t *forms;    /* owns; per task: 0 decoded, 1 + form: raw */
+    struct pyconc_siblings siblings;
     Py_ssize_t remaining;
     PyObject *error; /* owns; the first by completion */
     uint8_t error_kind;
@@ -32,7 +33,18 @@ struct pyconc_map {
 int pyconc_apply_resolve(struct pyconc_state *state,
                          struct pyconc_apply *apply);
 
-/* Fail a task of a map or imap at submission, with the current exception. */
+/* By the collector: the callback, then the transition.  Steals the queue's
+ * reference. */
+void pyconc_apply_complete_special(struct pyconc_state *state,
+                                   struct pyconc_outcome *outcome);
+
+/* An answer for them (steals value). */
+void pyconc_map_arrive(PyObject *map, Py_ssize_t index, PyObject *value,
+                       uint8_t kind, uint8_t form);
+void pyconc_imap_arrive(PyObject *imap, Py_ssize_t index, PyObject *value,
+                        uint8_t kind, uint8_t form);
+
+/* Fail a task of a map at submission, with the current exception. */
 void pyconc_map_fail(PyObject *map, Py_ssize_t index);
 
 extern PyType_Spec pyconc_apply_spec;

@@ -8,8 +8,8 @@
  * memory. */
 #include "codec/codec.h"
 #include "platform/clock.h"
+#include "pool/results.h"
 #include "py/compat.h"
-#include "workers/results.h"
 
 /* Items that imap submits itself before it leaves the rest to a thread. */
 #define FEED_INLINE 4096
@@ -34,7 +34,8 @@ struct pyconc_imap {
     Py_ssize_t length;    /* tasks in all, -1: not known yet */
     Py_ssize_t chunk;
     Py_ssize_t buffer; /* 0: unlimited */
-    uint32_t function; /* counted reference */
+    struct pyconc_callee callee;
+    struct pyconc_siblings siblings;
     uint8_t ordered;
     uint8_t feeding;             /* somebody is reading the input */
     struct pyconc_link *waiters; /* in next() */
@@ -122,11 +123,7 @@ end_of_input(struct pyconc_imap *imap)
         Py_CLEAR(imap->iterator);
         pyconc_engine_feeder_end(imap->engine);
     }
-    if (imap->function != PYCONC_FUNCTION_NONE) {
-        uint32_t function = imap->function;
-        imap->function = PYCONC_FUNCTION_NONE;
-        pyconc_function_release(imap->engine, function);
-    }
+    imap->engine->ops->release(imap->engine, &imap->callee);
     if (imap->taken == imap->length) {
         wake_consumers(imap);
     }
@@ -182,8 +179,8 @@ static int
 feed(struct pyconc_imap *imap, Py_ssize_t limit)
 {
     struct pyconc_engine *engine = imap->engine;
-    enum pyconc_operation operation =
-        imap->chunk == 1 ? PYCONC_CALL_ONE : PYCONC_MAP_CHUNK;
+    enum pyconc_shape shape =
+        imap->chunk == 1 ? PYCONC_SHAPE_ONE : PYCONC_SHAPE_CHUNK;
 
     while (limit-- > 0 && imap->iterator != NULL) {
         if (imap->buffer > 0 &&
@@ -204,13 +201,14 @@ feed(struct pyconc_imap *imap, Py_ssize_t limit)
         if (status == 0) {
             struct pyconc_submission submission = {
                 .target = PYCONC_TARGET_IMAP,
-                .operation = operation,
+                .shape = shape,
                 .owner = (PyObject *)imap,
                 .index = imap->submitted,
-                .function = imap->function,
+                .callee = &imap->callee,
+                .siblings = &imap->siblings,
                 .payload = payload,
             };
-            status = pyconc_engine_submit(engine, &submission);
+            status = engine->ops->submit(engine, &submission);
         }
         Py_DECREF(payload);
         if (status == 0) {
@@ -248,7 +246,6 @@ pyconc_imap_start(struct pyconc_engine *engine, PyTypeObject *type,
         return NULL;
     }
     imap->engine = PYCONC_ENGINE(Py_NewRef((PyObject *)engine));
-    imap->function = PYCONC_FUNCTION_NONE;
     imap->length = -1;
     imap->chunk = chunk;
     imap->buffer = buffer;
@@ -259,18 +256,8 @@ pyconc_imap_start(struct pyconc_engine *engine, PyTypeObject *type,
         Py_DECREF(imap);
         return PyErr_NoMemory();
     }
-    int found = pyconc_function_acquire(engine, callable, &imap->function);
-    if (found > 0) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "more than 4096 maps with different functions that "
-                        "cannot be imported by name are under way in this "
-                        "pool; wait for some of them");
-    }
-    if (found == 0) {
+    if (engine->ops->acquire(engine, callable, &imap->callee) == 0) {
         imap->iterator = PyObject_GetIter(iterable);
-    }
-    else {
-        imap->function = PYCONC_FUNCTION_NONE;
     }
     if (imap->iterator == NULL) {
         fail_next(imap); /* raised by the first next(), as in the stdlib */
@@ -299,7 +286,7 @@ imap_feed(PyObject *self, PyObject *Py_UNUSED(ignored))
     struct pyconc_imap *imap = AS_IMAP(self);
 
     while (feed(imap, FEED_BURST)) {
-        if (pyconc_engine_is_full(imap->engine)) {
+        if (imap->engine->ops->is_full(imap->engine)) {
             /* Reading on would only pile up encoded items here. */
             if (pyconc_engine_wait_on(imap->engine,
                                       &imap->engine->room_waiters,
@@ -344,12 +331,17 @@ await_item(struct pyconc_imap *imap, int64_t deadline_ns)
         if (imap->length >= 0 && imap->taken >= imap->length) {
             return 2;
         }
+        struct pyconc_source *source = &imap->engine->source;
+        if (deadline_ns == CONC_NEVER && imap->siblings.first != NULL &&
+            source->ops->help(source, imap->siblings.first)) {
+            continue;
+        }
         struct pyconc_waiter waiter;
         struct pyconc_link link = {.waiter = &waiter};
         pyconc_waiter_init(&waiter, 1);
         link.next = imap->waiters;
         imap->waiters = &link;
-        int status = pyconc_wait(&waiter, &imap->engine->source, deadline_ns);
+        int status = pyconc_wait(&waiter, source, deadline_ns);
         for (struct pyconc_link **at = &imap->waiters; *at != NULL;
              at = &(*at)->next) {
             if (*at == &link) {
@@ -445,10 +437,8 @@ imap_clear(PyObject *self)
 {
     struct pyconc_imap *imap = AS_IMAP(self);
 
-    if (imap->engine != NULL && imap->function != PYCONC_FUNCTION_NONE) {
-        uint32_t function = imap->function;
-        imap->function = PYCONC_FUNCTION_NONE;
-        pyconc_function_release(imap->engine, function);
+    if (imap->engine != NULL) {
+        imap->engine->ops->release(imap->engine, &imap->callee);
     }
     if (imap->iterator != NULL && imap->engine != NULL) {
         Py_CLEAR(imap->iterator);

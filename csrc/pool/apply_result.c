@@ -1,9 +1,8 @@
 /* AsyncResult of Pool.apply_async, and what MapResult shares with it; after
  * Lib/multiprocessing/pool.py. */
-#include "codec/codec.h"
 #include "platform/clock.h"
+#include "pool/results.h"
 #include "py/compat.h"
-#include "workers/results.h"
 
 #define AS_APPLY(object) ((struct pyconc_apply *)(object))
 
@@ -15,65 +14,6 @@ state_of(PyObject *self)
 
 /* --- submitting ---------------------------------------------------------- */
 
-static int
-submit_encoded(struct pyconc_engine *engine, struct pyconc_outcome *outcome,
-               uint32_t function, enum pyconc_operation operation,
-               PyObject *payload)
-{
-    if (payload == NULL) {
-        return -1;
-    }
-    struct pyconc_submission submission = {
-        .target = PYCONC_TARGET_OUTCOME,
-        .operation = operation,
-        .owner = outcome->object,
-        .outcome = outcome,
-        .function = function,
-        .payload = payload,
-    };
-    int status = pyconc_engine_submit(engine, &submission);
-    Py_DECREF(payload);
-    return status;
-}
-
-static int
-submit_call(struct pyconc_engine *engine, struct pyconc_outcome *outcome,
-            PyObject *callable, PyObject *arguments, PyObject *keywords)
-{
-    int has_keywords = keywords != NULL && PyObject_Length(keywords) != 0;
-    uint32_t function;
-
-    if (PyErr_Occurred()) {
-        return -1;
-    }
-    int found = pyconc_function_acquire(engine, callable, &function);
-    if (found < 0) {
-        return -1;
-    }
-    if (found > 0) {
-        return submit_encoded(
-            engine, outcome, PYCONC_FUNCTION_NONE, PYCONC_CALL_JOINT,
-            has_keywords ? PyTuple_Pack(3, callable, arguments, keywords)
-                         : Py_BuildValue("(OO{})", callable, arguments));
-    }
-    int status;
-    if (has_keywords) {
-        status = submit_encoded(engine, outcome, function, PYCONC_CALL_KW,
-                                PyTuple_Pack(2, arguments, keywords));
-    }
-    else if (PyTuple_CheckExact(arguments) &&
-             PyTuple_GET_SIZE(arguments) == 1) {
-        status = submit_encoded(engine, outcome, function, PYCONC_CALL_ONE,
-                                Py_NewRef(PyTuple_GET_ITEM(arguments, 0)));
-    }
-    else {
-        status = submit_encoded(engine, outcome, function, PYCONC_CALL_STAR,
-                                Py_NewRef(arguments));
-    }
-    pyconc_function_release(engine, function);
-    return status;
-}
-
 int
 pyconc_submit_call(struct pyconc_engine *engine,
                    struct pyconc_outcome *outcome, PyObject *callable,
@@ -82,11 +22,11 @@ pyconc_submit_call(struct pyconc_engine *engine,
     if (pyconc_engine_check_open(engine) < 0) {
         return -1;
     }
-    if (submit_call(engine, outcome, callable, arguments, keywords) == 0) {
+    if (engine->ops->call(engine, outcome, callable, arguments, keywords) ==
+        0) {
         return 0;
     }
-    if (engine->phase != PYCONC_ENGINE_OPEN || engine->broken != NULL ||
-        PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+    if (pyconc_engine_refused(engine)) {
         return -1;
     }
     /* What cannot be encoded fails this task alone, through its outcome. */
@@ -158,15 +98,15 @@ submit_item(struct pyconc_engine *engine, struct pyconc_submission *submission,
                         "the list changed size while it was submitted");
         return -1;
     }
-    if (submission->operation == PYCONC_MAP_CHUNK ||
-        submission->operation == PYCONC_STAR_CHUNK) {
+    if (submission->shape == PYCONC_SHAPE_CHUNK ||
+        submission->shape == PYCONC_SHAPE_STAR_CHUNK) {
         submission->payload = items;
         submission->start = start;
         submission->end = end;
-        return pyconc_engine_submit(engine, submission);
+        return engine->ops->submit(engine, submission);
     }
     submission->payload = Py_NewRef(PySequence_Fast_GET_ITEM(items, start));
-    int status = pyconc_engine_submit(engine, submission);
+    int status = engine->ops->submit(engine, submission);
     Py_DECREF(submission->payload);
     return status;
 }
@@ -174,24 +114,24 @@ submit_item(struct pyconc_engine *engine, struct pyconc_submission *submission,
 /* Submits the tasks of a map; a failure to encode fails its task. */
 static int
 submit_items(struct pyconc_engine *engine, struct pyconc_map *map,
-             uint32_t function, PyObject *items, Py_ssize_t chunk, int star)
+             const struct pyconc_callee *callee, PyObject *items,
+             Py_ssize_t chunk, int star)
 {
     Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
     struct pyconc_submission submission = {
         .target = PYCONC_TARGET_MAP,
-        .operation = map->chunked
-                         ? (star ? PYCONC_STAR_CHUNK : PYCONC_MAP_CHUNK)
-                         : (star ? PYCONC_CALL_STAR : PYCONC_CALL_ONE),
+        .shape = map->chunked
+                     ? (star ? PYCONC_SHAPE_STAR_CHUNK : PYCONC_SHAPE_CHUNK)
+                     : (star ? PYCONC_SHAPE_STAR : PYCONC_SHAPE_ONE),
         .owner = (PyObject *)map,
-        .function = function,
+        .callee = callee,
+        .siblings = &map->siblings,
     };
 
     for (Py_ssize_t start = 0; start < count; submission.index++) {
         Py_ssize_t end = count - start < chunk ? count : start + chunk;
         if (submit_item(engine, &submission, items, start, end) < 0) {
-            if (engine->phase != PYCONC_ENGINE_OPEN ||
-                engine->broken != NULL ||
-                PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+            if (pyconc_engine_refused(engine)) {
                 return -1;
             }
             pyconc_map_fail((PyObject *)map, submission.index);
@@ -208,7 +148,7 @@ pyconc_map_start(struct pyconc_engine *engine, PyTypeObject *type,
 {
     Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
     Py_ssize_t tasks = count / chunk + (count % chunk != 0);
-    uint32_t function = PYCONC_FUNCTION_NONE;
+    struct pyconc_callee callee = {.callable = NULL};
 
     if (pyconc_engine_check_open(engine) < 0) {
         return NULL;
@@ -235,26 +175,19 @@ pyconc_map_start(struct pyconc_engine *engine, PyTypeObject *type,
                               PYCONC_VALUE_RESULT, 0);
         return (PyObject *)map;
     }
-    int found = pyconc_function_acquire(engine, callable, &function);
-    if (found > 0) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "more than 4096 maps with different functions that "
-                        "cannot be imported by name are under way in this "
-                        "pool; wait for some of them");
-    }
-    int status = found == 0
-                     ? submit_items(engine, map, function, items, chunk, star)
-                     : -1;
-    if (found == 0) {
-        pyconc_function_release(engine, function);
-    }
-    else if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+    if (engine->ops->acquire(engine, callable, &callee) < 0) {
+        if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+            Py_DECREF(map);
+            return NULL;
+        }
         PyObject *error = pyconc_error_take();
         map->remaining = 0;
         pyconc_outcome_arrive(&map->apply.outcome, error,
                               PYCONC_VALUE_EXCEPTION, 0);
         return (PyObject *)map;
     }
+    int status = submit_items(engine, map, &callee, items, chunk, star);
+    engine->ops->release(engine, &callee);
     if (status < 0) {
         Py_DECREF(map);
         return NULL;
@@ -265,10 +198,9 @@ pyconc_map_start(struct pyconc_engine *engine, PyTypeObject *type,
 /* --- completion ---------------------------------------------------------- */
 
 void
-pyconc_engine_complete_special(struct pyconc_engine *engine,
-                               struct pyconc_outcome *outcome)
+pyconc_apply_complete_special(struct pyconc_state *state,
+                              struct pyconc_outcome *outcome)
 {
-    struct pyconc_state *state = engine->state;
     struct pyconc_apply *apply = AS_APPLY(outcome->object);
 
     if (pyconc_apply_resolve(state, apply) < 0) {
@@ -324,13 +256,29 @@ parse_timeout(PyObject *arguments, PyObject *keywords, const char *format,
     return pyconc_deadline_from_timeout(timeout, deadline_ns);
 }
 
+/* As pyconc_outcome_wait. */
+static int
+await(PyObject *self, int64_t deadline_ns)
+{
+    struct pyconc_outcome *outcome = &AS_APPLY(self)->outcome;
+
+    if (deadline_ns == CONC_NEVER && outcome->source != NULL &&
+        PyObject_TypeCheck(self, state_of(self)->map_type)) {
+        PyObject *engine = Py_NewRef(outcome->source->engine);
+        pyconc_engine_help(PYCONC_ENGINE(engine),
+                           &((struct pyconc_map *)self)->siblings, outcome);
+        Py_DECREF(engine);
+    }
+    return pyconc_outcome_wait(outcome, deadline_ns);
+}
+
 static PyObject *
 apply_wait(PyObject *self, PyObject *arguments, PyObject *keywords)
 {
     int64_t deadline_ns;
 
     if (parse_timeout(arguments, keywords, "|O:wait", &deadline_ns) < 0 ||
-        pyconc_outcome_wait(&AS_APPLY(self)->outcome, deadline_ns) < 0) {
+        await(self, deadline_ns) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -346,7 +294,7 @@ apply_get(PyObject *self, PyObject *arguments, PyObject *keywords)
     if (parse_timeout(arguments, keywords, "|O:get", &deadline_ns) < 0) {
         return NULL;
     }
-    int waited = pyconc_outcome_wait(&apply->outcome, deadline_ns);
+    int waited = await(self, deadline_ns);
     if (waited < 0) {
         return NULL;
     }

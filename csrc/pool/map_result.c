@@ -1,7 +1,6 @@
 /* MapResult: the answers of one map, in the order of its items. */
-#include "codec/codec.h"
+#include "pool/results.h"
 #include "py/compat.h"
-#include "workers/results.h"
 
 #define AS_MAP(object) ((struct pyconc_map *)(object))
 

@@ -1,0 +1,508 @@
+/* The workers of a thread pool: who runs, who spins, who sleeps, whom to
+ * rouse; docs/internals/gil.md has the measurements.
+ *
+ * Every worker needs the GIL to take a task and, mostly, to run it.  To wake
+ * a second worker for the next task would cost more than to run it, and both
+ * would then want the GIL.  So one worker is roused for a burst and runs task
+ * after task in one hold, letting others have the GIL as the interpreter
+ * does.  For tasks that block without the GIL (sleep, wait for the network)
+ * another idle worker watches: the sentinel sleeps with a timeout, without
+ * the GIL, and when the task at the head of the queue has been waiting for a
+ * whole period it goes to work and rouses others, twice as many each time.
+ *
+ * Idle workers form a list, newest first, which is also the order in which
+ * they are roused: the same few stay warm, the others may time out.
+ *
+ * Invariant T2 (engine.h).  Each step with the GIL leaves it true:
+ *   - a task is queued: pyconc_thread_published sees to it;
+ *   - a worker takes a task and leaves others behind: pass_on();
+ *   - the one that was roused looks, takes a task if there is one: pass_on();
+ *   - a worker becomes idle: it does so only with an empty queue, or for a
+ *     moment after its start, when whoever started it publishes;
+ *   - the sentinel leaves its watch.  It does that without the GIL: it
+ *     resigns, then looks at the queue (R1 -> R2) and, if it is not empty,
+ *     goes to work.  Whoever found it watching (R2) had added the task
+ *     before, so the resigned sentinel sees it (Q1 -> Q2).
+ *
+ * Edges:
+ *   Q1 -> Q2  added: a task is queued before somebody relies on the watch.
+ *   R1 -> R2  parker (ring/parker.c): the watch is left before the last look
+ *             at `added`. */
+#include "platform/clock.h"
+#include "platform/forks.h"
+#include "platform/relax.h"
+#include "platform/status.h"
+#include "py/compat.h"
+#include "threads/engine.h"
+
+/* A roused worker waits so many turns, of 10 to 60 ns, for whoever submitted
+ * to let go of the GIL.  A round trip gets there in 0.3 us; who goes on
+ * submitting is asked for the GIL in the usual way. */
+#define POLITE_SPINS 80
+
+/* The sentinel's period, as for processes (ring/idlers.c). */
+#define WATCH_FIRST_NS INT64_C(150000)
+#define WATCH_LONGEST_NS INT64_C(2000000)
+
+/* Tasks that take less than a wake costs do not become faster by more
+ * workers. */
+#define TASK_WORTH_A_WAKE_NS UINT64_C(50000)
+
+/* How long a worker that starts waits for whoever started it to go on. */
+#define START_NS 200000
+
+/* The interpreter's switch interval: tasks that never come by its eval loop
+ * (calls of C functions) must not keep others from the GIL for longer. */
+#define GIL_HOLD_NS 5000000
+
+static _Thread_local struct pyconc_thread_worker *current;
+
+/* Threads of this process that spin as idle workers.  A hint. */
+static _Atomic uint32_t spinners;
+
+struct pyconc_thread_worker *
+pyconc_thread_current(void)
+{
+    return current;
+}
+
+/* --- the idle list (GIL held) -------------------------------------------- */
+
+static void
+push_idle(struct pyconc_thread_engine *engine,
+          struct pyconc_thread_worker *worker)
+{
+    worker->is_idle = 1;
+    worker->newer = NULL;
+    worker->older = engine->newest;
+    if (engine->newest == NULL) {
+        engine->oldest = worker;
+    }
+    else {
+        engine->newest->newer = worker;
+    }
+    engine->newest = worker;
+    engine->idle_count++;
+}
+
+static void
+remove_idle(struct pyconc_thread_engine *engine,
+            struct pyconc_thread_worker *worker)
+{
+    if (!worker->is_idle) {
+        return;
+    }
+    worker->is_idle = 0;
+    if (worker->newer == NULL) {
+        engine->newest = worker->older;
+    }
+    else {
+        worker->newer->older = worker->older;
+    }
+    if (worker->older == NULL) {
+        engine->oldest = worker->newer;
+    }
+    else {
+        worker->older->newer = worker->newer;
+    }
+    engine->idle_count--;
+    if (engine->sentinel == worker) {
+        engine->sentinel = NULL;
+    }
+}
+
+static void
+rouse(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker)
+{
+    remove_idle(engine, worker);
+    /* relaxed: a hint */
+    worker->let_go_seen = conc_load_rlx(&engine->base.source.let_go);
+    (void)conc_parker_wake(&worker->parker);
+}
+
+static int
+is_watched(const struct pyconc_thread_engine *engine)
+{
+    return engine->sentinel != NULL &&
+           conc_parker_is_watching(&engine->sentinel->parker); /* R2 */
+}
+
+void
+pyconc_thread_published(struct pyconc_thread_engine *engine)
+{
+    struct pyconc_thread_worker *worker = engine->newest;
+
+    if (worker == NULL || engine->rousing != NULL || engine->queued == 0) {
+        return;
+    }
+    /* The first task of a burst is worth a wake even if the watch for the
+     * last burst is still on. */
+    if (engine->queued > 1 && is_watched(engine)) {
+        return;
+    }
+    engine->rousing = worker;
+    engine->burst = 1;
+    rouse(engine, worker);
+}
+
+/* A worker has taken a task: if it leaves others behind, somebody shall
+ * watch. */
+static void
+pass_on(struct pyconc_thread_engine *engine)
+{
+    while (engine->queued > 0 && engine->rousing == NULL &&
+           engine->oldest != NULL && !is_watched(engine)) {
+        struct pyconc_thread_worker *worker = engine->oldest;
+        worker->burst = engine->burst;
+        engine->sentinel = worker;
+        if (conc_parker_appoint(&worker->parker)) {
+            return;
+        }
+        /* Cannot be: who is woken is taken out of the list first. */
+        remove_idle(engine, worker);
+    }
+}
+
+void
+pyconc_thread_rouse_all(struct pyconc_thread_engine *engine)
+{
+    while (engine->newest != NULL) {
+        rouse(engine, engine->newest);
+    }
+}
+
+void
+pyconc_thread_leaves(struct pyconc_thread_engine *engine,
+                     struct pyconc_thread_worker *worker)
+{
+    if (!worker->is_leaving) {
+        worker->is_leaving = 1;
+        conc_fetch_add_rlx(&engine->base.source.leaving, 1);
+    }
+}
+
+static void
+stays(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker)
+{
+    if (worker->is_leaving) {
+        worker->is_leaving = 0;
+        conc_fetch_add_rlx(&engine->base.source.leaving, UINT32_MAX);
+    }
+}
+
+/* --- idle ---------------------------------------------------------------- */
+
+/* On watch, without the GIL: until the head of the queue is old (CONC_OK),
+ * or the parker moves (CONC_AGAIN). */
+static int
+watch_nogil(struct pyconc_thread_engine *engine,
+            struct pyconc_thread_worker *worker)
+{
+    int64_t period_ns = WATCH_FIRST_NS;
+    int64_t since_ns = conc_clock_now_ns();
+    /* relaxed: only their movement counts, until the last look */
+    uint64_t taken = conc_load_rlx(&engine->taken);
+    uint64_t added = conc_load_rlx(&engine->added);
+
+    for (;;) {
+        int status = conc_parker_watch(&worker->parker, since_ns + period_ns);
+        if (status == CONC_OK) {
+            return CONC_AGAIN;
+        }
+        if (status != CONC_TIMEOUT) {
+            continue;
+        }
+        int64_t now_ns = conc_clock_now_ns();
+        uint64_t taken_now = conc_load_rlx(&engine->taken);
+        uint64_t added_now = conc_load_rlx(&engine->added);
+        uint64_t moved = taken_now - taken;
+        if (taken_now == added_now) {
+            if (!conc_parker_resign(&worker->parker)) { /* R1 */
+                return CONC_AGAIN;
+            }
+            /* Q2 */
+            return conc_load_sc(&engine->added) ==
+                           conc_load_rlx(&engine->taken)
+                       ? CONC_AGAIN
+                       : CONC_OK;
+        }
+        int young = (int64_t)(taken_now - added) >= 0;
+        int flows = moved > 0 && moved * TASK_WORTH_A_WAKE_NS >=
+                                     (uint64_t)(now_ns - since_ns);
+        if (!young && !flows) {
+            return CONC_OK;
+        }
+        worker->burst = 1;
+        period_ns = moved == 0 ? WATCH_FIRST_NS : 2 * period_ns;
+        if (period_ns > WATCH_LONGEST_NS) {
+            period_ns = WATCH_LONGEST_NS;
+        }
+        since_ns = now_ns;
+        taken = taken_now;
+        added = added_now;
+    }
+}
+
+/* Without the GIL: spin, sleep, watch.  CONC_OK: there is work; CONC_AGAIN:
+ * roused; CONC_TIMEOUT. */
+static int
+idle_nogil(struct pyconc_thread_engine *engine,
+           struct pyconc_thread_worker *worker, int64_t deadline_ns)
+{
+    if (engine->base.source.spin_limit > 0) {
+        int found = 0;
+        /* The thread with the GIL needs a CPU as well. */
+        if (conc_fetch_add_rlx(&spinners, 1) <
+            engine->base.source.spin_limit) {
+            found = conc_parker_spin(&worker->parker, worker->lingers
+                                                          ? CONC_LINGER_NS
+                                                          : CONC_SPIN_NS);
+        }
+        conc_fetch_add_rlx(&spinners, UINT32_MAX);
+        if (found && conc_parker_is_woken(&worker->parker)) {
+            for (int i = 0; i < POLITE_SPINS &&
+                            conc_load_rlx(&engine->base.source.let_go) ==
+                                worker->let_go_seen; /* relaxed: a hint */
+                 i++) {
+                conc_cpu_relax();
+            }
+            return CONC_AGAIN;
+        }
+    }
+    int64_t asleep_ns = conc_clock_now_ns();
+    for (;;) {
+        if (conc_parker_is_watching(&worker->parker)) {
+            if (watch_nogil(engine, worker) == CONC_OK) {
+                return CONC_OK;
+            }
+        }
+        if (conc_parker_is_woken(&worker->parker)) {
+            return CONC_AGAIN;
+        }
+        int status = conc_parker_sleep(&worker->parker, deadline_ns);
+        if (status == CONC_OK) {
+            worker->lingers = conc_clock_now_ns() - asleep_ns < CONC_LINGER_NS;
+            return CONC_AGAIN;
+        }
+        if (status == CONC_TIMEOUT) {
+            return CONC_TIMEOUT;
+        }
+    }
+}
+
+/* Become idle until there is something to do.  As idle_nogil. */
+static int
+idle(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker,
+     int64_t deadline_ns)
+{
+    int status;
+
+    conc_parker_reset(&worker->parker);
+    push_idle(engine, worker);
+    PyThreadState *thread_state = PyEval_SaveThread();
+    stays(engine, worker); /* the GIL is free now */
+    status = idle_nogil(engine, worker, deadline_ns);
+    PyEval_RestoreThread(thread_state);
+    worker->gil_since_ns = 0;
+    if (!worker->is_idle) {
+        status = CONC_AGAIN; /* roused at the same time */
+    }
+    else if (status == CONC_OK) {
+        /* The sentinel goes to work, and so do others. */
+        remove_idle(engine, worker);
+        for (uint32_t i = 1; i < worker->burst && engine->newest != NULL;
+             i++) {
+            rouse(engine, engine->newest);
+        }
+        engine->burst = 2 * worker->burst;
+    }
+    remove_idle(engine, worker);
+    if (engine->rousing == worker) {
+        engine->rousing = NULL;
+    }
+    return status;
+}
+
+/* --- the loop ------------------------------------------------------------ */
+
+/* Let others have the GIL, if they have been waiting for it.  The eval loop
+ * does that itself. */
+static void
+give_way(struct pyconc_thread_worker *worker)
+{
+    int64_t now_ns = conc_clock_now_ns();
+
+    if (worker->gil_since_ns == 0) {
+        worker->gil_since_ns = now_ns;
+    }
+    else if (now_ns - worker->gil_since_ns > GIL_HOLD_NS) {
+        Py_BEGIN_ALLOW_THREADS
+        Py_END_ALLOW_THREADS
+        worker->gil_since_ns = 0;
+    }
+}
+
+static struct pyconc_thread_worker *
+attach(struct pyconc_thread_engine *engine)
+{
+    struct pyconc_thread_worker *worker = PyMem_Calloc(1, sizeof(*worker));
+
+    if (worker == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    worker->engine = engine;
+    worker->ident = PyThread_get_thread_ident();
+    worker->next = engine->workers;
+    if (worker->next != NULL) {
+        worker->next->previous = worker;
+    }
+    engine->workers = worker;
+    current = worker;
+    return worker;
+}
+
+static void
+detach(struct pyconc_thread_engine *engine,
+       struct pyconc_thread_worker *worker)
+{
+    current = NULL;
+    stays(engine, worker);
+    if (worker->previous == NULL) {
+        engine->workers = worker->next;
+    }
+    else {
+        worker->previous->next = worker->next;
+    }
+    if (worker->next != NULL) {
+        worker->next->previous = worker->previous;
+    }
+    PyMem_Free(worker);
+    pass_on(engine);
+}
+
+/* Tasks until there is none, or the worker shall leave.  0, or 1 in a child
+ * that a task forked: the worker is the parent's. */
+static int
+run_tasks(struct pyconc_thread_engine *engine,
+          struct pyconc_thread_worker *worker)
+{
+    uint32_t forks = conc_forks_count();
+    struct pyconc_thread_task *task;
+
+    while (!engine->halted && !worker->is_dismissed &&
+           (task = pyconc_thread_take(engine)) != NULL) {
+        int may_hold = !PyFunction_Check(task->callable);
+        stays(engine, worker);
+        pass_on(engine);
+        pyconc_thread_run_task(engine, worker, task);
+        if (CONC_UNLIKELY(forks != conc_forks_count())) {
+            return 1;
+        }
+        if (may_hold && engine->queued > 0) {
+            give_way(worker);
+        }
+    }
+    return 0;
+}
+
+int
+pyconc_thread_work(struct pyconc_thread_engine *engine)
+{
+    if (current != NULL) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "this thread is a worker of a pool already");
+        return -1;
+    }
+    struct pyconc_thread_worker *worker = attach(engine);
+    if (worker == NULL) {
+        return -1;
+    }
+    /* Whoever started this thread waits for the GIL: it goes first, and rouses
+     * us if there is something to do. */
+    int status = engine->queued > 0
+                     ? idle(engine, worker, conc_deadline_after(START_NS))
+                     : CONC_OK;
+
+    for (;;) {
+        if (run_tasks(engine, worker) != 0) {
+            current = NULL;
+            return 0;
+        }
+        if (engine->halted || worker->is_dismissed ||
+            engine->base.phase != PYCONC_ENGINE_OPEN) {
+            break;
+        }
+        int64_t deadline_ns =
+            engine->idle_timeout_ns == CONC_NEVER
+                ? CONC_NEVER
+                : conc_deadline_after(engine->idle_timeout_ns);
+        status = idle(engine, worker, deadline_ns);
+        if (status == CONC_TIMEOUT && engine->queued == 0) {
+            break;
+        }
+    }
+    detach(engine, worker);
+    return 0;
+}
+
+void
+pyconc_thread_dismiss(struct pyconc_thread_engine *engine, unsigned long ident)
+{
+    struct pyconc_thread_worker *worker = engine->workers;
+
+    while (worker != NULL && worker->ident != ident) {
+        worker = worker->next;
+    }
+    if (worker != NULL) {
+        worker->is_dismissed = 1;
+        if (worker->is_idle) {
+            rouse(engine, worker);
+        }
+    }
+}
+
+void
+pyconc_thread_after_fork(struct pyconc_thread_engine *engine)
+{
+    struct pyconc_thread_worker *worker = engine->workers;
+    PyObject *error = PyObject_CallFunction(
+        PyExc_RuntimeError, "s",
+        "this task belongs to the parent process: its outcome cannot be had "
+        "in a forked child");
+
+    if (error == NULL) {
+        error = pyconc_error_take();
+    }
+    if (engine->base.pool == NULL) {
+        engine->base.forks = conc_forks_count(); /* an executor's: it grows */
+    }
+    engine->workers = engine->newest = engine->oldest = NULL;
+    engine->rousing = engine->sentinel = NULL;
+    engine->idle_count = engine->worker_count = 0;
+    engine->base.source.collector = NULL;
+    engine->base.has_collector = 0;
+    conc_store_rlx(&engine->base.source.leaving, 0); /* alone by now */
+    conc_store_rlx(&spinners, 0);
+    while (worker != NULL) {
+        struct pyconc_thread_worker *next = worker->next;
+        struct pyconc_thread_task *task =
+            worker == current ? NULL : worker->task;
+        while (task != NULL) {
+            struct pyconc_thread_task *outer = task->outer;
+            pyconc_thread_abandon(engine, task, error);
+            task = outer;
+        }
+        if (worker != current) {
+            PyMem_Free(worker);
+        }
+        worker = next;
+    }
+    struct pyconc_thread_task *task;
+    while ((task = pyconc_thread_take(engine)) != NULL) {
+        pyconc_thread_abandon(engine, task, error);
+    }
+    Py_DECREF(error);
+    /* Who waits in these is on the stack of a thread that is not here. */
+    engine->base.idle_waiters = engine->base.room_waiters = NULL;
+}
