@@ -180,14 +180,19 @@ static void
 park(struct pyconc_waiter *waiter, struct pyconc_source *source,
      int64_t deadline_ns)
 {
+    int64_t spin_ns = 0, slept_ns = 0;
     int found = 0;
 
-    Py_BEGIN_ALLOW_THREADS
     if (source != NULL && source->spin_limit > 0) {
+        spin_ns = conc_patience_spin_ns(&source->patience);
+    }
+    Py_BEGIN_ALLOW_THREADS
+    if (source != NULL) {
         /* relaxed: a hint for threads/crew.c that the GIL is free */
         conc_fetch_add_rlx(&source->let_go, 1);
-        found = conc_parker_spin(
-            &waiter->parker, source->lingers ? CONC_LINGER_NS : CONC_SPIN_NS);
+    }
+    if (spin_ns > 0) {
+        found = conc_parker_spin(&waiter->parker, spin_ns);
     }
     if (found) {
         /* relaxed: a hint */
@@ -199,13 +204,16 @@ park(struct pyconc_waiter *waiter, struct pyconc_source *source,
     else {
         int64_t limit_ns = sleep_limit_ns(deadline_ns);
         int64_t asleep_ns = conc_clock_now_ns();
-        int status = conc_parker_sleep(&waiter->parker, limit_ns);
-        if (source != NULL) {
-            source->lingers = status == CONC_OK &&
-                              conc_clock_now_ns() - asleep_ns < CONC_LINGER_NS;
-        }
+        (void)conc_parker_sleep(&waiter->parker, limit_ns);
+        slept_ns = conc_clock_now_ns() - asleep_ns;
     }
     Py_END_ALLOW_THREADS
+    if (found) {
+        conc_patience_hit(&source->patience);
+    }
+    else if (spin_ns > 0) {
+        conc_patience_miss(&source->patience, slept_ns);
+    }
 }
 
 /* As pyconc_wait, where nobody has to be drained. */

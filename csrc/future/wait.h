@@ -66,8 +66,8 @@ struct pyconc_source {
      * moment of spinning: who asks for it while it is held falls asleep. */
     _Atomic uint32_t let_go;  /* moved by each waiter that lets go of it */
     _Atomic uint32_t leaving; /* workers that will let go of it at once */
-    uint8_t lingers;          /* the last wait was short: spin for longer */
-    uint32_t spin_limit;      /* idle threads that may spin: CPUs - 1 */
+    struct conc_patience patience;   /* of those who wait */
+    uint32_t spin_limit;             /* idle threads that may spin: CPUs - 1 */
     struct pyconc_waiter *leader;    /* sleeps on the eventcount, or NULL */
     struct pyconc_waiter *followers; /* ring of the others, or NULL */
     struct pyconc_waiter *collector; /* the collector thread's waiter, the

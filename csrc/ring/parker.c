@@ -121,3 +121,37 @@ conc_parker_watch(struct conc_parker *parker, int64_t deadline_ns)
 
     return outcome_of(parker, status);
 }
+
+int64_t
+conc_patience_spin_ns(struct conc_patience *patience)
+{
+    if (patience->skips > 0) {
+        patience->skips--;
+        return 0;
+    }
+    return patience->lingers ? CONC_LINGER_NS : CONC_SPIN_NS;
+}
+
+void
+conc_patience_hit(struct conc_patience *patience)
+{
+    patience->lingers = 0;
+    patience->misses = 0;
+}
+
+void
+conc_patience_miss(struct conc_patience *patience, int64_t slept_ns)
+{
+    if (patience->skips > 0) {
+        return; /* it was not tried */
+    }
+    /* Not twice in a row: it was no use the last time. */
+    patience->lingers = !patience->lingers && slept_ns < CONC_LINGER_NS;
+    if (patience->misses < CONC_SPIN_MISSES + 4) {
+        patience->misses++;
+    }
+    if (patience->misses >= CONC_SPIN_MISSES) {
+        patience->skips =
+            (uint8_t)((2u << (patience->misses - CONC_SPIN_MISSES)) - 1);
+    }
+}

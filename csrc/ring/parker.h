@@ -29,6 +29,24 @@
  * long the next time. */
 #define CONC_LINGER_NS 150000
 
+/* Waits in a row that may spin for nothing: then every second one spins, every
+ * fourth, ... every 32nd.  Tasks may be long, or the CPUs busy. */
+#define CONC_SPIN_MISSES 4
+
+/* What a thread knows of how its last waits went.  For one thread at a time;
+ * zeroed memory is valid. */
+struct conc_patience {
+    uint8_t lingers; /* the last sleep was short */
+    uint8_t misses;  /* spins in a row that were for nothing */
+    uint8_t skips;   /* waits that shall not spin */
+};
+
+/* How long to spin this time; 0: not. */
+int64_t conc_patience_spin_ns(struct conc_patience *patience);
+/* It was enough; or it was not, and the sleep took so long. */
+void conc_patience_hit(struct conc_patience *patience);
+void conc_patience_miss(struct conc_patience *patience, int64_t slept_ns);
+
 enum conc_parker_state {
     CONC_PARKER_AWAKE = 0,
     CONC_PARKER_ASLEEP = 1,

@@ -244,19 +244,18 @@ watch_nogil(struct pyconc_thread_engine *engine,
 }
 
 /* Without the GIL: spin, sleep, watch.  CONC_OK: there is work; CONC_AGAIN:
- * roused; CONC_TIMEOUT. */
+ * roused; CONC_TIMEOUT.  *slept_ns stays 0 if spinning was enough. */
 static int
 idle_nogil(struct pyconc_thread_engine *engine,
-           struct pyconc_thread_worker *worker, int64_t deadline_ns)
+           struct pyconc_thread_worker *worker, int64_t deadline_ns,
+           int64_t spin_ns, int64_t *slept_ns)
 {
-    if (engine->base.source.spin_limit > 0) {
+    if (spin_ns > 0) {
         int found = 0;
         /* The thread with the GIL needs a CPU as well. */
         if (conc_fetch_add_rlx(&spinners, 1) <
             engine->base.source.spin_limit) {
-            found = conc_parker_spin(&worker->parker, worker->lingers
-                                                          ? CONC_LINGER_NS
-                                                          : CONC_SPIN_NS);
+            found = conc_parker_spin(&worker->parker, spin_ns);
         }
         conc_fetch_add_rlx(&spinners, UINT32_MAX);
         if (found && conc_parker_is_woken(&worker->parker)) {
@@ -270,24 +269,24 @@ idle_nogil(struct pyconc_thread_engine *engine,
         }
     }
     int64_t asleep_ns = conc_clock_now_ns();
+    int status = CONC_AGAIN;
     for (;;) {
-        if (conc_parker_is_watching(&worker->parker)) {
-            if (watch_nogil(engine, worker) == CONC_OK) {
-                return CONC_OK;
-            }
+        if (conc_parker_is_watching(&worker->parker) &&
+            watch_nogil(engine, worker) == CONC_OK) {
+            status = CONC_OK;
+            break;
         }
         if (conc_parker_is_woken(&worker->parker)) {
-            return CONC_AGAIN;
+            break;
         }
-        int status = conc_parker_sleep(&worker->parker, deadline_ns);
-        if (status == CONC_OK) {
-            worker->lingers = conc_clock_now_ns() - asleep_ns < CONC_LINGER_NS;
-            return CONC_AGAIN;
-        }
-        if (status == CONC_TIMEOUT) {
-            return CONC_TIMEOUT;
+        int slept = conc_parker_sleep(&worker->parker, deadline_ns);
+        if (slept == CONC_OK || slept == CONC_TIMEOUT) {
+            status = slept == CONC_OK ? CONC_AGAIN : CONC_TIMEOUT;
+            break;
         }
     }
+    *slept_ns = conc_clock_now_ns() - asleep_ns;
+    return status;
 }
 
 /* Become idle until there is something to do.  As idle_nogil. */
@@ -295,14 +294,23 @@ static int
 idle(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker,
      int64_t deadline_ns)
 {
-    int status;
+    int64_t spin_ns = 0, slept_ns = 0;
 
+    if (engine->base.source.spin_limit > 0) {
+        spin_ns = conc_patience_spin_ns(&worker->patience);
+    }
     conc_parker_reset(&worker->parker);
     push_idle(engine, worker);
     PyThreadState *thread_state = PyEval_SaveThread();
     stays(engine, worker); /* the GIL is free now */
-    status = idle_nogil(engine, worker, deadline_ns);
+    int status = idle_nogil(engine, worker, deadline_ns, spin_ns, &slept_ns);
     PyEval_RestoreThread(thread_state);
+    if (slept_ns == 0) {
+        conc_patience_hit(&worker->patience);
+    }
+    else if (spin_ns > 0) {
+        conc_patience_miss(&worker->patience, slept_ns);
+    }
     worker->gil_since_ns = 0;
     if (!worker->is_idle) {
         status = CONC_AGAIN; /* roused at the same time */

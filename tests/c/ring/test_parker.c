@@ -127,7 +127,42 @@ test_every_appointment_ends_a_sleep(void)
     CHECK(resigned == ROUNDS);
 }
 
+static void
+test_patience_ends_where_spinning_is_for_nothing(void)
+{
+    struct conc_patience patience = {0};
+    int spins = 0;
+    for (int wait = 0; wait < 1000; wait++) {
+        int64_t spin_ns = conc_patience_spin_ns(&patience);
+        if (spin_ns > 0) {
+            spins++;
+            conc_patience_miss(&patience, CONC_NEVER);
+        }
+    }
+    CHECK(spins < 50);
+    CHECK(spins >= 1000 / 32);
+    while (conc_patience_spin_ns(&patience) == 0) {
+    }
+    conc_patience_hit(&patience);
+    CHECK(conc_patience_spin_ns(&patience) == CONC_SPIN_NS);
+}
+
+static void
+test_patience_lingers_once_after_a_short_sleep(void)
+{
+    struct conc_patience patience = {0};
+    CHECK(conc_patience_spin_ns(&patience) == CONC_SPIN_NS);
+    conc_patience_miss(&patience, CONC_LINGER_NS - 1);
+    CHECK(conc_patience_spin_ns(&patience) == CONC_LINGER_NS);
+    conc_patience_miss(&patience, CONC_LINGER_NS - 1);
+    CHECK(conc_patience_spin_ns(&patience) == CONC_SPIN_NS);
+    conc_patience_miss(&patience, CONC_LINGER_NS + 1);
+    CHECK(conc_patience_spin_ns(&patience) == CONC_SPIN_NS);
+}
+
 CONC_TEST_MAIN(
+    CONC_TEST(test_patience_ends_where_spinning_is_for_nothing),
+    CONC_TEST(test_patience_lingers_once_after_a_short_sleep),
     CONC_TEST(test_a_wake_before_the_sleep_costs_no_system_call),
     CONC_TEST(test_sleeps_until_the_deadline),
     CONC_TEST(test_an_appointment_is_kept_until_it_is_resigned),
