@@ -389,16 +389,16 @@ detach(struct pyconc_thread_engine *engine,
     pass_on(engine);
 }
 
-/* Tasks until there is none, or the worker shall leave.  0, or 1 in a child
- * that a task forked: the worker is the parent's. */
+/* Up to `limit` tasks until there is none, or the worker shall leave.  0, or 1
+ * in a child that a task forked: the worker is the parent's. */
 static int
 run_tasks(struct pyconc_thread_engine *engine,
-          struct pyconc_thread_worker *worker)
+          struct pyconc_thread_worker *worker, Py_ssize_t limit)
 {
     uint32_t forks = conc_forks_count();
     struct pyconc_thread_task *task;
 
-    while (!engine->halted && !worker->is_dismissed &&
+    while (limit-- > 0 && !engine->halted && !worker->is_dismissed &&
            (task = pyconc_thread_take(engine)) != NULL) {
         int may_hold = !PyFunction_Check(task->callable);
         stays(engine, worker);
@@ -426,27 +426,28 @@ pyconc_thread_work(struct pyconc_thread_engine *engine)
     if (worker == NULL) {
         return -1;
     }
-    /* Whoever started this thread waits for the GIL: it goes first, and rouses
-     * us if there is something to do. */
-    int status = engine->queued > 0
-                     ? idle(engine, worker, conc_deadline_after(START_NS))
-                     : CONC_OK;
+    /* Whoever started this thread waits for the GIL.  As in the stdlib the
+     * task that it was started for is begun before that; but the others wait
+     * until the starter goes on, and rouses us. */
+    Py_ssize_t limit = 1;
 
     for (;;) {
-        if (run_tasks(engine, worker) != 0) {
+        if (run_tasks(engine, worker, limit) != 0) {
             current = NULL;
             return 0;
         }
+        int starting = engine->queued > 0;
         if (engine->halted || worker->is_dismissed ||
-            engine->base.phase != PYCONC_ENGINE_OPEN) {
+            (engine->base.phase != PYCONC_ENGINE_OPEN && !starting)) {
             break;
         }
-        int64_t deadline_ns =
-            engine->idle_timeout_ns == CONC_NEVER
-                ? CONC_NEVER
-                : conc_deadline_after(engine->idle_timeout_ns);
-        status = idle(engine, worker, deadline_ns);
-        if (status == CONC_TIMEOUT && engine->queued == 0) {
+        int64_t timeout_ns = starting ? START_NS : engine->idle_timeout_ns;
+        int status =
+            idle(engine, worker,
+                 timeout_ns == CONC_NEVER ? CONC_NEVER
+                                          : conc_deadline_after(timeout_ns));
+        limit = PY_SSIZE_T_MAX;
+        if (status == CONC_TIMEOUT && !starting && engine->queued == 0) {
             break;
         }
     }
