@@ -3,6 +3,7 @@
 import bench_process_pool
 import bench_resources
 import bench_scaling
+import bench_thread_pool
 import bench_transfer
 import harness
 
@@ -10,6 +11,7 @@ if __name__ == "__main__":
     harness.main(
         {
             "process_pool": bench_process_pool.cases(),
+            "thread_pool": bench_thread_pool.cases(),
             "transfer": bench_transfer.cases(),
             "scaling": bench_scaling.cases(),
             "resources": bench_resources.cases(),

@@ -46,15 +46,18 @@ def ratio_case(
     kind: str,
     make_items: Callable[[int], list[Any]],
     count: int,
-    target: float,
+    target: float | None,
+    workers: int = 2,
 ) -> Case:
     name = f"{operation.name}, {kind}"
 
     def rows(session: Session) -> Iterator[Row]:
         items = make_items(count // QUICK_DIVISOR if session.quick else count)
         yield session.measure(
-            Row(name, "us", Goal("ratio", target)),
-            lambda side: operation.seconds_per_task(side, items) * 1e6,
+            Row(name, "us", Goal("ratio", target) if target else None),
+            lambda side: (
+                operation.seconds_per_task(side, items, workers) * 1e6
+            ),
         )
 
     return Case(name, rows)

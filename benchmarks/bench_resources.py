@@ -19,8 +19,8 @@ from tasks import identity, sleep_in_a_row, stamp_and_sleep
 
 BLOCKING_WORKERS = 32
 BLOCKING_SECONDS = 0.001
-BLOCKING_TASKS = 16_000
-QUICK_BLOCKING_TASKS = 1_600
+BLOCKING_TASKS_PER_WORKER = 500
+QUICK_BLOCKING_TASKS_PER_WORKER = 50
 
 # Longer than the workers need to start: none can take a second task.
 STARTED_TASKS_SECONDS = 0.03
@@ -34,6 +34,8 @@ FINISHED_TASKS = 1_000_000
 FINISHED_STDLIB_TASKS = 50_000
 QUICK_DIVISOR = 10
 
+Opener = Callable[[Implementation, int], Any]
+
 
 # Blocking tasks
 
@@ -41,18 +43,19 @@ QUICK_DIVISOR = 10
 def share_of_ideal(
     implementation: Implementation,
     map_all: Callable[[Any, list[float]], object],
-    opened: Callable[[Implementation, int], Any],
-    count: int,
-    ideal_seconds: float,
+    opened: Opener,
+    workers: int,
+    times: int,
+    bare_seconds: float,
 ) -> float:
-    """Return the throughput in percent of the ideal one."""
-    naps = [BLOCKING_SECONDS] * count
-    with opened(implementation, BLOCKING_WORKERS) as pool:
-        map_all(pool, naps[: count // 10])
+    """Return the throughput in percent of that of bare loops."""
+    naps = [BLOCKING_SECONDS] * (times * workers)
+    with opened(implementation, workers) as pool:
+        map_all(pool, naps[: len(naps) // 10])
         start = time.perf_counter()
         map_all(pool, naps)
         seconds = time.perf_counter() - start
-    return 100 * ideal_seconds / seconds
+    return 100 * times * bare_seconds / seconds
 
 
 def pool_map(pool: Any, naps: list[float]) -> object:
@@ -64,37 +67,54 @@ def executor_submit_all(executor: Any, naps: list[float]) -> object:
     return [future.result() for future in futures]
 
 
-def throughput_rows(session: Session) -> Iterator[Row]:
-    count = QUICK_BLOCKING_TASKS if session.quick else BLOCKING_TASKS
+def sleep_in_processes(
+    side: Implementation, processes: int, times: int
+) -> list[float]:
+    naps = [(times, BLOCKING_SECONDS)] * processes
+    with side.pool(processes) as pool:
+        slept: list[float] = pool.starmap(sleep_in_a_row, naps, chunksize=1)
+    return slept
+
+
+def throughput_rows(
+    session: Session,
+    sleep_abreast: Callable[[Implementation, int, int], list[float]],
+    workers: int,
+    pools: list[tuple[str, Callable[[Any, list[float]], object], Opener]],
+    target: float,
+) -> Iterator[Row]:
+    times = (
+        QUICK_BLOCKING_TASKS_PER_WORKER
+        if session.quick
+        else BLOCKING_TASKS_PER_WORKER
+    )
 
     # What the machine makes of as many sleepers with no pool between the
     # sleeps.  That, and not the nominal millisecond, is the ideal: the
-    # kernel adds its timer slack to each sleep, and 32 processes that wake
-    # get in each other's way on few cores.
-    def bare_ms(side: Implementation) -> float:
-        times = count // BLOCKING_WORKERS
-        naps = [(times, BLOCKING_SECONDS)] * BLOCKING_WORKERS
-        with side.pool(BLOCKING_WORKERS) as pool:
-            slept = pool.starmap(sleep_in_a_row, naps, chunksize=1)
-        return 1e3 * statistics.mean(slept)
-
+    # kernel adds its timer slack to each sleep, and dozens of workers that
+    # wake get in each other's way on few cores.
     bare = session.measure(
-        Row("bare loop of sleep(0.001), 32 abreast", "ms"), bare_ms
+        Row(f"bare loop of sleep(0.001), {workers} abreast", "ms"),
+        lambda side: (
+            1e3 * statistics.mean(sleep_abreast(side, workers, times))
+        ),
     )
     yield bare
-    nap = statistics.median(bare.stdlib + bare.candidate) / 1e3
-    for name, map_all, opened in [
-        ("Pool.map", pool_map, operations.open_pool),
-        ("executor submit", executor_submit_all, operations.open_executor),
-    ]:
+    for name, map_all, opened in pools:
         yield session.measure(
-            Row(f"sleep(0.001) x 32, {name}", "%", Goal("at least", 90)),
+            Row(
+                f"sleep(0.001) x {workers}, {name}",
+                "%",
+                Goal("at least", target),
+            ),
             functools.partial(
                 share_of_ideal,
                 map_all=map_all,
                 opened=opened,
-                count=count,
-                ideal_seconds=count * nap / BLOCKING_WORKERS,
+                workers=workers,
+                times=times,
+                bare_seconds=statistics.median(bare.stdlib + bare.candidate)
+                / 1e3,
             ),
         )
 
@@ -102,7 +122,7 @@ def throughput_rows(session: Session) -> Iterator[Row]:
 def last_start_ms(
     implementation: Implementation,
     map_all: Callable[[Any, list[float]], Any],
-    opened: Callable[[Implementation, int], Any],
+    opened: Opener,
 ) -> float:
     """Return how long after the call the last of 32 tasks started."""
     naps = [STARTED_TASKS_SECONDS] * BLOCKING_WORKERS
@@ -175,28 +195,34 @@ def wakeups(pids: list[str]) -> int:
     return total
 
 
-def idle_rows(session: Session) -> Iterator[Row]:
+def idle_rows(
+    session: Session, workers: int, pools: list[tuple[str, Opener]]
+) -> Iterator[Row]:
     seconds = QUICK_IDLE_SECONDS if session.quick else IDLE_SECONDS
-    for name, opened in [
-        ("Pool(2)", operations.open_pool),
-        ("executor(2)", operations.open_executor),
-    ]:
-        ticks = Row(f"idle {name}, CPU ticks", "", Goal("at most", 0))
-        sleeps = Row(f"idle {name}, wake-ups", "")
+    for name, opened in pools:
+        label = f"idle {name}({workers})"
+        ticks = Row(f"{label}, CPU ticks", "", Goal("at most", 0))
+        sleeps = Row(f"{label}, wake-ups", "")
         for side, seen_ticks, seen_sleeps in [
             (session.stdlib, ticks.stdlib, sleeps.stdlib),
             (session.candidate, ticks.candidate, sleeps.candidate),
         ]:
-            with opened(side, 2) as pool:
+            with opened(side, workers) as pool:
+                # So long that none takes a second task: all are started.
+                naps = [QUICK_IDLE_SECONDS] * workers
+                list(pool.map(time.sleep, naps, chunksize=1))
                 list(pool.map(identity, range(1000)))
                 time.sleep(QUICK_IDLE_SECONDS)
                 pids = family()
-                before = cpu_ticks(pids), wakeups(pids)
+                # Counting wake-ups takes time: not between the ticks.
+                sleeps_before = wakeups(pids)
+                ticks_before = cpu_ticks(pids)
                 time.sleep(seconds)
-                after = cpu_ticks(pids), wakeups(pids)
-            seen_ticks.append(after[0] - before[0])
+                ticks_after = cpu_ticks(pids)
+                sleeps_after = wakeups(pids)
+            seen_ticks.append(ticks_after - ticks_before)
             # Less our own sleep just now.
-            seen_sleeps.append(after[1] - before[1] - 1)
+            seen_sleeps.append(sleeps_after - sleeps_before - 1)
         yield ticks
         yield sleeps
 
@@ -252,9 +278,35 @@ def memory_rows(session: Session) -> Iterator[Row]:
 
 def cases() -> list[Case]:
     return [
-        Case("blocking tasks, throughput", throughput_rows),
+        Case(
+            "blocking tasks, throughput",
+            functools.partial(
+                throughput_rows,
+                sleep_abreast=sleep_in_processes,
+                workers=BLOCKING_WORKERS,
+                pools=[
+                    ("Pool.map", pool_map, operations.open_pool),
+                    (
+                        "executor submit",
+                        executor_submit_all,
+                        operations.open_executor,
+                    ),
+                ],
+                target=90,
+            ),
+        ),
         Case("blocking tasks, start", start_rows),
-        Case("idle pool", idle_rows),
+        Case(
+            "idle pool",
+            functools.partial(
+                idle_rows,
+                workers=2,
+                pools=[
+                    ("Pool", operations.open_pool),
+                    ("executor", operations.open_executor),
+                ],
+            ),
+        ),
         Case("memory kept", memory_rows),
     ]
 

@@ -41,16 +41,15 @@ MODULES = {
 # Units in which less is faster.
 TIMES = {"us", "ms"}
 
-Batch = Callable[[], object]
-
 
 class Implementation:
-    """The two modules that a side takes its pools from."""
+    """The modules that a side takes its pools from."""
 
     def __init__(self, name: str) -> None:
         multiprocessing, futures = MODULES[name]
         self.name = name
         self.multiprocessing: Any = importlib.import_module(multiprocessing)
+        self.pools: Any = importlib.import_module(f"{multiprocessing}.pool")
         self.futures: Any = importlib.import_module(futures)
 
     def pool(self, processes: int = 2) -> Any:
@@ -60,6 +59,12 @@ class Implementation:
         return self.futures.ProcessPoolExecutor(
             processes, mp_context=self.multiprocessing.get_context("fork")
         )
+
+    def thread_pool(self, threads: int) -> Any:
+        return self.pools.ThreadPool(threads)
+
+    def thread_executor(self, threads: int) -> Any:
+        return self.futures.ThreadPoolExecutor(threads)
 
 
 @dataclass
@@ -149,6 +154,12 @@ class Case:
     rows: Callable[[Session], Iterator[Row]]
 
 
+def _items_as_they_are(
+    _: Implementation, __: Any, items: list[Any]
+) -> list[Any]:
+    return items
+
+
 @dataclass
 class Operation:
     """A way to give a pool many small tasks: timed as a batch of them."""
@@ -158,6 +169,10 @@ class Operation:
     # Returns the results, which are checked once the clock has stopped.
     run: Callable[[Implementation, Any, list[Any]], list[Any]]
     in_order: bool = True
+    # Makes of the items what run gets; the clock has not started yet.
+    prepare: Callable[[Implementation, Any, list[Any]], list[Any]] = (
+        _items_as_they_are
+    )
 
     def seconds_per_task(
         self,
@@ -167,13 +182,16 @@ class Operation:
     ) -> float:
         """Open a pool, warm it up with a tenth of the items, measure."""
         with self.open(implementation, processes) as pool:
-            self.run(implementation, pool, items[: max(len(items) // 10, 1)])
             results: list[Any] = []
 
-            def batch() -> None:
-                results[:] = self.run(implementation, pool, items)
+            def prepare(items: list[Any] = items) -> list[Any]:
+                return self.prepare(implementation, pool, items)
 
-            seconds = median_of_batches(batch)
+            def batch(prepared: list[Any]) -> None:
+                results[:] = self.run(implementation, pool, prepared)
+
+            batch(prepare(items[: max(len(items) // 10, 1)]))
+            seconds = median_of_batches(prepare, batch)
         if results != items and (self.in_order or sorted(results) != items):
             raise AssertionError(
                 f"{implementation.name}: {self.name}: wrong results"
@@ -181,11 +199,14 @@ class Operation:
         return seconds / len(items)
 
 
-def median_of_batches(batch: Batch) -> float:
+def median_of_batches(
+    prepare: Callable[[], list[Any]], batch: Callable[[list[Any]], object]
+) -> float:
     times: list[float] = []
     while sum(times) < SHORTEST_MEASUREMENT and len(times) < MOST_BATCHES:
+        prepared = prepare()
         start = time.perf_counter()
-        batch()
+        batch(prepared)
         times.append(time.perf_counter() - start)
     return statistics.median(times)
 
@@ -222,7 +243,7 @@ def _run_theme(
         f"load {where['load']}\n"
     )
     print(
-        f"{'':50}{'stdlib':>13}{session.candidate.name:>13}"
+        f"{'':54}{'stdlib':>13}{session.candidate.name:>13}"
         f"{'ratio':>9}{'target':>10}{'':6}{'probe':>8}"
     )
     probes: list[float] = []
@@ -256,7 +277,7 @@ def _print_row(row: Row) -> None:
         f"{statistics.median(row.probes_ns):.0f} ns" if row.probes_ns else ""
     )
     print(
-        f"{row.case:50}{figure(row.stdlib):>13}{figure(row.candidate):>13}"
+        f"{row.case:54}{figure(row.stdlib):>13}{figure(row.candidate):>13}"
         f"{ratio:>9}{goal:>10} {row.verdict:5}{probe:>8}",
         flush=True,
     )

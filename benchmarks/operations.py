@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from harness import Implementation, Operation
-from tasks import first, identity
+from tasks import first, identity, loop_in_python
 
 
 def open_executor(
@@ -23,16 +26,75 @@ def open_pool(
     return pool
 
 
-def _submit_all(
-    implementation: Implementation, executor: Any, items: list[Any]
+def open_thread_executor(
+    implementation: Implementation, threads: int
+) -> AbstractContextManager[Any]:
+    executor: AbstractContextManager[Any] = implementation.thread_executor(
+        threads
+    )
+    return executor
+
+
+def open_thread_pool(
+    implementation: Implementation, threads: int
+) -> AbstractContextManager[Any]:
+    pool: AbstractContextManager[Any] = implementation.thread_pool(threads)
+    return pool
+
+
+def in_threads(operation: Operation) -> Operation:
+    """Return the same calls on threads instead of processes."""
+    if operation.open is open_executor:
+        return dataclasses.replace(
+            operation,
+            name=f"thread {operation.name}",
+            open=open_thread_executor,
+        )
+    return dataclasses.replace(
+        operation, name=f"Thread{operation.name}", open=open_thread_pool
+    )
+
+
+def submit_each(
+    _: Implementation,
+    executor: Any,
+    items: list[Any],
+    function: Callable[[Any], Any] = identity,
 ) -> list[Any]:
-    futures = [executor.submit(identity, item) for item in items]
+    return [executor.submit(function, item) for item in items]
+
+
+def _submit_all(
+    implementation: Implementation,
+    executor: Any,
+    items: list[Any],
+    function: Callable[[Any], Any] = identity,
+) -> list[Any]:
+    futures = submit_each(implementation, executor, items, function)
     implementation.futures.wait(futures)
     # Results are read, too: an implementation may decode them only now.
     return [future.result() for future in futures]
 
 
 SUBMIT_ALL = Operation("executor submit all, wait", open_executor, _submit_all)
+
+SUBMIT_ALL_LOOPS = Operation(
+    "executor, Python loops",
+    open_executor,
+    functools.partial(_submit_all, function=loop_in_python),
+)
+
+# Some tasks have finished when the clock starts, some have yet to run.
+AS_COMPLETED = Operation(
+    "executor as_completed",
+    open_executor,
+    lambda implementation, _, futures: [
+        future.result()
+        for future in implementation.futures.as_completed(futures)
+    ],
+    in_order=False,
+    prepare=submit_each,
+)
 
 SUBMIT_ONE = Operation(
     "executor round trip",
@@ -54,6 +116,12 @@ MAP_ONE_BY_ONE = Operation(
     "Pool.map(chunksize=1)",
     open_pool,
     lambda _, pool, items: pool.map(identity, items, chunksize=1),
+)
+
+MAP_LOOPS = Operation(
+    "Pool.map(chunksize=1), Python loops",
+    open_pool,
+    lambda _, pool, items: pool.map(loop_in_python, items, chunksize=1),
 )
 
 MAP = Operation(

@@ -9,6 +9,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+# About 2 ms.
+LOOP_STEPS = 50_000
+
+
 @dataclass(order=True)
 class Point:
     """A small object: it needs pickle to travel, as most arguments do."""
@@ -22,6 +26,14 @@ def identity(value: T) -> T:
 
 
 def first(value: T, _: object) -> T:
+    return value
+
+
+def loop_in_python(value: T) -> T:
+    """Keep the interpreter busy, as no call into C would."""
+    total = 0
+    for step in range(LOOP_STEPS):
+        total += step
     return value
 
 
