@@ -68,6 +68,13 @@ pyconc_thread_current(void)
 
 /* --- the idle list (GIL held) -------------------------------------------- */
 
+/* relaxed: only changed with the GIL held, a hint for the sentinel */
+static void
+count_busy(struct pyconc_thread_engine *engine, uint32_t change)
+{
+    conc_store_rlx(&engine->busy, conc_load_rlx(&engine->busy) + change);
+}
+
 static void
 push_idle(struct pyconc_thread_engine *engine,
           struct pyconc_thread_worker *worker)
@@ -83,6 +90,7 @@ push_idle(struct pyconc_thread_engine *engine,
     }
     engine->newest = worker;
     engine->idle_count++;
+    count_busy(engine, UINT32_MAX);
 }
 
 static void
@@ -106,6 +114,7 @@ remove_idle(struct pyconc_thread_engine *engine,
         worker->older->newer = worker->newer;
     }
     engine->idle_count--;
+    count_busy(engine, 1);
     if (engine->sentinel == worker) {
         engine->sentinel = NULL;
     }
@@ -227,8 +236,9 @@ watch_nogil(struct pyconc_thread_engine *engine,
                        : CONC_OK;
         }
         int young = (int64_t)(taken_now - added) >= 0;
+        uint64_t busy = conc_load_rlx(&engine->busy);
         int flows = moved > 0 && moved * TASK_WORTH_A_WAKE_NS >=
-                                     (uint64_t)(now_ns - since_ns);
+                                     busy * (uint64_t)(now_ns - since_ns);
         if (!young && !flows) {
             return CONC_OK;
         }
@@ -366,6 +376,7 @@ attach(struct pyconc_thread_engine *engine)
         worker->next->previous = worker;
     }
     engine->workers = worker;
+    count_busy(engine, 1);
     current = worker;
     return worker;
 }
@@ -375,6 +386,7 @@ detach(struct pyconc_thread_engine *engine,
        struct pyconc_thread_worker *worker)
 {
     current = NULL;
+    count_busy(engine, UINT32_MAX);
     stays(engine, worker);
     if (worker->previous == NULL) {
         engine->workers = worker->next;
@@ -401,13 +413,17 @@ run_tasks(struct pyconc_thread_engine *engine,
     while (limit-- > 0 && !engine->halted && !worker->is_dismissed &&
            (task = pyconc_thread_take(engine)) != NULL) {
         int may_hold = !PyFunction_Check(task->callable);
+        uint64_t taken = conc_load_rlx(&engine->taken);
         stays(engine, worker);
         pass_on(engine);
         pyconc_thread_run_task(engine, worker, task);
         if (CONC_UNLIKELY(forks != conc_forks_count())) {
             return 1;
         }
-        if (may_hold && engine->queued > 0) {
+        if (conc_load_rlx(&engine->taken) != taken) {
+            worker->gil_since_ns = 0; /* another worker had the GIL */
+        }
+        else if (may_hold && engine->queued > 0) {
             give_way(worker);
         }
     }
@@ -489,9 +505,10 @@ pyconc_thread_after_fork(struct pyconc_thread_engine *engine)
     engine->workers = engine->newest = engine->oldest = NULL;
     engine->rousing = engine->sentinel = NULL;
     engine->idle_count = engine->worker_count = 0;
+    conc_store_rlx(&engine->busy, 0); /* as all of this: alone by now */
     engine->base.source.collector = NULL;
     engine->base.has_collector = 0;
-    conc_store_rlx(&engine->base.source.leaving, 0); /* alone by now */
+    conc_store_rlx(&engine->base.source.leaving, 0);
     conc_store_rlx(&spinners, 0);
     while (worker != NULL) {
         struct pyconc_thread_worker *next = worker->next;

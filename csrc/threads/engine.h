@@ -72,6 +72,7 @@ struct pyconc_thread_engine {
      * GIL.  Their difference is `queued`. */
     _Atomic uint64_t added;
     _Atomic uint64_t taken;
+    _Atomic uint32_t busy; /* workers that are not idle */
 
     struct pyconc_thread_worker *newest; /* idle list */
     struct pyconc_thread_worker *oldest;
