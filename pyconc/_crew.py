@@ -192,7 +192,8 @@ class ThreadGroup:
         self._lock = threading.RLock()
         self.threads.clear()
         self._collector = None
-        self.engine.after_fork()
+        if self.engine.after_fork():
+            self._owner = os.getpid()
 
 
 def _after_fork_in_child() -> None:

@@ -290,7 +290,9 @@ pyconc_outcome_wait(struct pyconc_outcome *outcome, int64_t deadline_ns)
 
     if (deadline_ns == CONC_NEVER && outcome->task != NULL &&
         source->ops->help != NULL) {
-        (void)source->ops->help(source, outcome->task);
+        if (source->ops->help(source, outcome->task) < 0) {
+            return -1;
+        }
     }
     if (pyconc_outcome_is_done(outcome)) {
         return 0;

@@ -49,7 +49,8 @@ struct pyconc_source_ops {
                   struct pyconc_outcome *outcome);
     /* A thread that waits for this task without limit: run it right here, if
      * it is queued and the thread is a worker of this source.  1 if it was
-     * run.  Runs user code; NULL: never. */
+     * run, 0 if not, -1 with an exception (RecursionError).  Runs user code;
+     * NULL: never. */
     int (*help)(struct pyconc_source *source, void *task);
     /* Whether a worker has claimed the task. */
     int (*running)(struct pyconc_source *source,

@@ -147,24 +147,30 @@ count_unfired(const struct completions *self)
 }
 
 /* Before a wait without limit in a worker of a pool: run what is still queued
- * of these futures in that pool, as long as anything is missing. */
-static void
+ * of these futures in that pool, as long as anything is missing.  0, or -1
+ * with an exception. */
+static int
 help(struct completions *self, int64_t deadline_ns)
 {
     if (deadline_ns != CONC_NEVER) {
-        return;
+        return 0;
     }
     while (self->waiter.missing > 0 && self->helped < self->count) {
         struct pyconc_link *link = &self->links[self->helped];
         struct pyconc_outcome *outcome =
             link->waiter == NULL ? NULL : outcome_of(link->object);
-        if (outcome != NULL && outcome->task != NULL &&
-            (outcome->source->ops->help == NULL ||
-             !outcome->source->ops->help(outcome->source, outcome->task))) {
-            return;
+        if (outcome != NULL && outcome->task != NULL) {
+            struct pyconc_source *source = outcome->source;
+            int helped = source->ops->help == NULL
+                             ? 0
+                             : source->ops->help(source, outcome->task);
+            if (helped <= 0) {
+                return helped;
+            }
         }
         self->helped++;
     }
+    return 0;
 }
 
 /* wait(timeout, any, stop_at_error): until all have finished, or `any` one
@@ -201,7 +207,9 @@ completions_wait(PyObject *object, PyObject *arguments)
     Py_ssize_t unfired = count_unfired(self);
     self->waiter.stop_at_error = stop_at_error;
     self->waiter.missing = any && unfired > 0 ? 1 : unfired;
-    help(self, deadline_ns);
+    if (help(self, deadline_ns) < 0) {
+        return NULL;
+    }
     int status = pyconc_wait(&self->waiter, source, deadline_ns);
     if (status < 0) {
         return NULL;
@@ -224,7 +232,9 @@ completions_next(PyObject *object, PyObject *timeout)
         }
         /* Futures may have finished while that started threads. */
         self->waiter.missing = self->waiter.fired_first == NULL ? 1 : 0;
-        help(self, deadline_ns);
+        if (help(self, deadline_ns) < 0) {
+            return NULL;
+        }
         int status = pyconc_wait(&self->waiter, source, deadline_ns);
         if (status < 0) {
             return NULL;

@@ -68,8 +68,7 @@ engine_dismiss(PyObject *self, PyObject *argument)
 static PyObject *
 engine_after_fork(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    (void)pyconc_engine_adopt(PYCONC_ENGINE(self));
-    Py_RETURN_NONE;
+    return PyBool_FromLong(pyconc_engine_adopt(PYCONC_ENGINE(self)));
 }
 
 static PyObject *
@@ -141,7 +140,8 @@ static PyMethodDef engine_methods[] = {
                "Have the worker of a thread leave after its task.")},
     {"after_fork", engine_after_fork, METH_NOARGS,
      PyDoc_STR("after_fork($self, /)\n--\n\n"
-               "In a forked child: begin again, empty.")},
+               "In a forked child: begin again, empty; False if a Pool's\n"
+               "engine, which does not.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -265,9 +265,13 @@ await(PyObject *self, int64_t deadline_ns)
     if (deadline_ns == CONC_NEVER && outcome->source != NULL &&
         PyObject_TypeCheck(self, state_of(self)->map_type)) {
         PyObject *engine = Py_NewRef(outcome->source->engine);
-        pyconc_engine_help(PYCONC_ENGINE(engine),
-                           &((struct pyconc_map *)self)->siblings, outcome);
+        int status = pyconc_engine_help(PYCONC_ENGINE(engine),
+                                        &((struct pyconc_map *)self)->siblings,
+                                        outcome);
         Py_DECREF(engine);
+        if (status < 0) {
+            return -1;
+        }
     }
     return pyconc_outcome_wait(outcome, deadline_ns);
 }

@@ -205,16 +205,19 @@ pyconc_engine_collect(struct pyconc_engine *engine)
     engine->has_collector = 0;
 }
 
-void
+int
 pyconc_engine_help(struct pyconc_engine *engine,
                    const struct pyconc_siblings *siblings,
                    const struct pyconc_outcome *outcome)
 {
     struct pyconc_source *source = &engine->source;
+    int helped = 1;
 
-    while (siblings->first != NULL && !pyconc_outcome_is_done(outcome) &&
-           source->ops->help(source, siblings->first)) {
+    while (helped > 0 && siblings->first != NULL &&
+           !pyconc_outcome_is_done(outcome)) {
+        helped = source->ops->help(source, siblings->first);
     }
+    return helped < 0 ? -1 : 0;
 }
 
 void

@@ -165,10 +165,11 @@ int pyconc_engine_need_collector(struct pyconc_engine *engine);
 void pyconc_engine_collect(struct pyconc_engine *engine);
 
 /* Before a wait without limit: run what is queued of these right here, if this
- * thread is a worker of the engine, until the outcome is done. */
-void pyconc_engine_help(struct pyconc_engine *engine,
-                        const struct pyconc_siblings *siblings,
-                        const struct pyconc_outcome *outcome);
+ * thread is a worker of the engine, until the outcome is done.  0, or -1 with
+ * an exception. */
+int pyconc_engine_help(struct pyconc_engine *engine,
+                       const struct pyconc_siblings *siblings,
+                       const struct pyconc_outcome *outcome);
 
 /* Wait in one of the engine's lists until it is woken.  As pyconc_wait. */
 int pyconc_engine_wait_on(struct pyconc_engine *engine,

@@ -332,9 +332,14 @@ await_item(struct pyconc_imap *imap, int64_t deadline_ns)
             return 2;
         }
         struct pyconc_source *source = &imap->engine->source;
-        if (deadline_ns == CONC_NEVER && imap->siblings.first != NULL &&
-            source->ops->help(source, imap->siblings.first)) {
-            continue;
+        if (deadline_ns == CONC_NEVER && imap->siblings.first != NULL) {
+            int helped = source->ops->help(source, imap->siblings.first);
+            if (helped < 0) {
+                return -1;
+            }
+            if (helped > 0) {
+                continue;
+            }
         }
         struct pyconc_waiter waiter;
         struct pyconc_link link = {.waiter = &waiter};

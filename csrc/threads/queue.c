@@ -594,13 +594,12 @@ help(struct pyconc_source *source, void *queued)
     if (task->context == NULL) {
         task->context = PyContext_New();
         if (task->context == NULL) {
-            PyErr_Clear();
-            return 0;
+            return -1;
         }
     }
+    /* Not to be waited for instead: perhaps all workers do that. */
     if (Py_EnterRecursiveCall(" while waiting for a task of the same pool")) {
-        PyErr_Clear();
-        return 0; /* another worker may come to it */
+        return -1;
     }
     pyconc_thread_take_out(engine, task);
     pyconc_thread_run_task(engine, worker, task);
