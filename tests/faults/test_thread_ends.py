@@ -89,14 +89,12 @@ def test_a_task_shuts_its_own_executor_down(make_executor, cancel):
         executor.shutdown(wait=False, cancel_futures=cancel)
         refused = type(catch(lambda: executor.submit(abs, 1)))
         # there is no thread but this one to run them
-        return refused, [catch(future.result) for future in futures]
+        wait(futures)
+        return refused, futures
 
-    refused, values = executor.submit(task).result(30)
+    refused, futures = executor.submit(task).result(30)
     assert refused is RuntimeError
-    if cancel:
-        assert {type(value) for value in values} == {CancelledError}
-    else:
-        assert values == list(range(5))
+    assert {future.cancelled() for future in futures} == {cancel}
 
 
 def test_a_task_that_waits_for_its_own_end_is_told(make_executor):
@@ -119,7 +117,7 @@ def test_terminate_fails_every_pending_get(make_pool, hold):
         *(result.get for result in running + queued),
         pool.map_async(ran.append, range(9)).get,
         pool.imap(ran.append, range(9)).next,
-        pool.imap_unordered(ran.append, range(9), 2).next,
+        pool.imap_unordered(ran.append, range(9)).next,
     ]
     threads = [
         threading.Thread(target=lambda call=call: errors.append(catch(call)))
@@ -153,6 +151,31 @@ def test_a_task_terminates_its_own_pool(make_pool):
         pool.apply_async(task).get(30)
     pool.join()
     assert seen == [PoolTerminatedError]
+
+
+def test_a_shutdown_waits_for_a_thread_that_has_just_been_started():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(300):
+            executor, futures = ThreadPoolExecutor(2), []
+
+            def use(executor=executor, futures=futures):
+                with contextlib.suppress(RuntimeError):
+                    for _ in range(5):
+                        futures.append(executor.submit(sum, range(3000)))
+
+            user = threading.Thread(target=use)
+            user.start()
+            while not futures and user.is_alive():
+                pass
+            executor.shutdown()
+            assert all(future.done() for future in futures.copy())
+            names = [thread.name for thread in threading.enumerate()]
+            assert not any(name.startswith("ThreadPool") for name in names)
+            user.join()
+    finally:
+        sys.setswitchinterval(interval)
 
 
 CALLS_WITH_CALLBACK = {
@@ -299,12 +322,11 @@ def test_a_handler_runs_if_a_pool_thread_gets_the_signal(
         signal.pthread_kill(ident, signal.SIGUSR1)
 
     helper = threading.Thread(target=send)
-    # tasks fail if they are not let go within 20 s
     with handler(signal.SIGUSR1, lambda *_: hold.let_go.set()):
         helper.start()
         waiting(name)
-        assert hold.let_go.is_set()
         helper.join()
+    assert not hold.gave_up
 
 
 def test_a_handler_may_use_the_pools_that_are_waited_for(

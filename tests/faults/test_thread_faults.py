@@ -176,6 +176,23 @@ def test_a_wait_with_a_timeout_runs_nothing(make_executor, call):
     assert ran == []
 
 
+def test_the_dummy_module_is_ours_whoever_else_is_imported(tmp_path):
+    outcome = run_source(
+        tmp_path,
+        """
+import multiprocessing.dummy
+import multiprocessing.pool
+
+from pyconc.multiprocessing import dummy, pool
+
+print(dummy.__name__, pool.__name__)
+""",
+    )
+    assert outcome.stdout == (
+        "pyconc.multiprocessing.dummy pyconc.multiprocessing.pool\n"
+    )
+
+
 DEPTH = """
 import sys
 

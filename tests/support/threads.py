@@ -14,10 +14,13 @@ class Hold:
     def __init__(self):
         self.running = threading.Semaphore(0)
         self.let_go = threading.Event()
+        self.gave_up = False
 
     def __call__(self, value=None):
         self.running.release()
-        assert self.let_go.wait(20), "not let go"
+        if not self.let_go.wait(20):
+            self.gave_up = True
+            raise TimeoutError("not let go")
         return value
 
     def wait_running(self, count=1):
