@@ -48,6 +48,9 @@
  * workers. */
 #define TASK_WORTH_A_WAKE_NS UINT64_C(50000)
 
+/* More than anybody has threads: bounds the doubling. */
+#define BURST_MAX 4096
+
 /* How long a worker that starts waits for whoever started it to go on. */
 #define START_NS 200000
 
@@ -332,7 +335,8 @@ idle(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker,
              i++) {
             rouse(engine, engine->newest);
         }
-        engine->burst = 2 * worker->burst;
+        engine->burst =
+            worker->burst < BURST_MAX ? 2 * worker->burst : BURST_MAX;
     }
     remove_idle(engine, worker);
     if (engine->rousing == worker) {
