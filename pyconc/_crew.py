@@ -91,13 +91,17 @@ class ThreadGroup:
                 target=self._work, name=name, daemon=self.daemon
             )
             self.engine.worker_count += 1
+            # Before it starts: it may be done with everything when start()
+            # returns.
+            self.threads.add(thread)
             try:
                 thread.start()
             except BaseException:
-                self.engine.worker_count -= 1
+                if thread.ident is None:
+                    self.engine.worker_count -= 1
+                    self.threads.discard(thread)
                 raise
             self._started += 1
-            self.threads.add(thread)
 
     def _work(self) -> None:
         try:
@@ -105,6 +109,7 @@ class ThreadGroup:
                 try:
                     self._initializer(*self._initargs)
                 except BaseException as error:
+                    self.engine.worker_count -= 1
                     self._on_init_error(self, error)
                     return
             self.engine.work()
@@ -113,7 +118,6 @@ class ThreadGroup:
 
     def _leave(self) -> None:
         with self._lock:
-            self.engine.worker_count -= 1
             if self.engine.phase == _OPEN:  # idle for too long
                 self.threads.discard(threading.current_thread())
             if self.engine.worker_count or self.engine.phase == _OPEN:
@@ -143,12 +147,21 @@ class ThreadGroup:
     def join(self, timeout: float | None = None) -> bool:
         """Wait until all threads have ended and callbacks returned.
 
-        False if that was not so within `timeout` seconds.
+        False if that was not so within `timeout` seconds.  Raises
+        RuntimeError in one of these threads.
         """
         if self._owner != os.getpid():
             return True
         end = None if timeout is None else time.monotonic() + timeout
-        for thread in list(self.threads):
+        with self._lock:  # not amid a start
+            threads = list(self.threads)
+        if threading.current_thread() in threads:
+            raise RuntimeError("cannot join current thread")
+        # First as all our waits, which look for signals; Thread.join does not
+        # notice one that another thread gets.
+        if threads and not self.engine.wait_idle(timeout):
+            return False
+        for thread in threads:
             left = None if end is None else max(0.0, end - time.monotonic())
             thread.join(left)
             if thread.is_alive():

@@ -284,6 +284,7 @@ class WorkerThread(threading.Thread):
         # would keep from being collected.
         self._engine = requests_queue.engine
         self._lives: list[tuple[()]] = [()]
+        self._engine.worker_count += 1  # until work() ends
         self.start()
 
     def run(self) -> None:

@@ -155,6 +155,10 @@ pyconc_engine_need_collector(struct pyconc_engine *engine)
     if (engine->has_collector) {
         return 0;
     }
+    if (engine->retiring && engine->pending == 0 &&
+        engine->phase != PYCONC_ENGINE_OPEN) {
+        return pyconc_engine_check_open(engine); /* it would come too late */
+    }
     engine->has_collector = 1;
     PyObject *result = PyObject_CallNoArgs(engine->start_collector);
     if (result == NULL) {

@@ -390,6 +390,8 @@ detach(struct pyconc_thread_engine *engine,
        struct pyconc_thread_worker *worker)
 {
     current = NULL;
+    engine->worker_count--; /* at once: a submit that comes next starts another
+                             */
     count_busy(engine, UINT32_MAX);
     stays(engine, worker);
     if (worker->previous == NULL) {

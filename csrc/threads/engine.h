@@ -84,8 +84,8 @@ struct pyconc_thread_engine {
     struct pyconc_thread_worker *workers; /* all, in their loop */
 
     Py_ssize_t worker_limit;
-    Py_ssize_t worker_count; /* threads that were started and not ended, as
-                              * Python counts them */
+    Py_ssize_t worker_count; /* threads that work or will: counted by who
+                              * starts one, until it leaves */
     int64_t idle_timeout_ns; /* CONC_NEVER: none */
     uint8_t copies_context;
     uint8_t halted;

@@ -311,14 +311,21 @@ static int
 submit_task(struct pyconc_thread_engine *engine,
             struct pyconc_thread_task *task)
 {
+    int status = 0;
+
     if (engine->copies_context) {
         task->context = PyContext_CopyCurrent();
-        if (task->context == NULL) {
-            task_release(task);
-            Py_DECREF(task->owner);
-            PyMem_Free(task);
-            return -1;
-        }
+        status = task->context == NULL ? -1 : 0;
+    }
+    /* Again: what came before may have let another thread close the pool. */
+    if (status == 0) {
+        status = pyconc_engine_check_open(&engine->base);
+    }
+    if (status < 0) {
+        task_release(task);
+        Py_DECREF(task->owner);
+        PyMem_Free(task);
+        return -1;
     }
     add(engine, task);
     pyconc_thread_published(engine);

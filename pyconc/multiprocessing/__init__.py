@@ -6,6 +6,7 @@ from the standard library.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 from collections.abc import Callable, Iterable
 from multiprocessing import (
@@ -92,6 +93,18 @@ __all__ = [
 ]
 
 
+_SUBMODULES = {
+    "connection",
+    "dummy",
+    "managers",
+    "process",
+    "queues",
+    "shared_memory",
+    "sharedctypes",
+    "synchronize",
+}
+
+
 def Pool(
     processes: int | None = None,
     initializer: Callable[..., object] | None = None,
@@ -111,8 +124,10 @@ def Pool(
 
 
 def __getattr__(name: str) -> Any:
-    """Find what is not exported, as `multiprocessing.reduction`, in the
-    standard library's package."""
+    """Find our submodules, and what is not exported, as
+    `multiprocessing.reduction`, in the standard library's package."""
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     try:
         return getattr(multiprocessing, name)
     except AttributeError:

@@ -2,9 +2,11 @@
 
 import asyncio
 import collections
+import functools
 import gc
 import os
 import threading
+import time
 import weakref
 
 import pytest
@@ -225,7 +227,7 @@ class Storm:
         for executor in self.executors:
             executor.shutdown()
         futures = [future for future in self.futures if future]
-        assert all(future.done() for future in futures)
+        assert [future for future in futures if not future.done()] == []
         for future in futures:
             assert self.runs[future.key] == (not future.cancelled())
         assert sorted(self.called_back) == sorted(f.key for f in futures)
@@ -284,18 +286,21 @@ def test_a_storm_of_calls_loses_and_repeats_nothing(rng, number):
 def test_a_storm_of_calls_on_a_pool_that_ends(make_pool, rng, end, number):
     pool = make_pool(rng.choice([1, 2, 4]))
 
-    def task(number):
+    def task(number, depth=3):
         kind, rest = number % 12, number // 12
+        if depth == 0:
+            return
+        work = functools.partial(task, depth=depth - 1)
         if kind == 0:
-            pool.map(task, [rest, rest + 1, rest + 2])
+            pool.map(work, [rest, rest + 1, rest + 2])
         elif kind == 1:
-            list(pool.imap(task, [rest, rest + 1, rest + 2], 1 + rest % 2))
+            list(pool.imap(work, [rest, rest + 1, rest + 2], 1 + rest % 2))
         elif kind == 2:
-            list(pool.imap_unordered(task, [rest, rest + 1, rest + 2]))
+            list(pool.imap_unordered(work, [rest, rest + 1, rest + 2]))
         elif kind == 3:
-            pool.apply(task, (rest,))
+            pool.apply(work, (rest,))
         elif kind == 4:
-            results = [pool.apply_async(task, (rest,)) for _ in range(3)]
+            results = [pool.apply_async(work, (rest,)) for _ in range(3)]
             results[1].wait()
             results[2].get()
 
@@ -311,6 +316,21 @@ def test_a_storm_of_calls_on_a_pool_that_ends(make_pool, rng, end, number):
     all_at_once(user, [type(rng)(rng.getrandbits(64)) for _ in range(4)])
     getattr(pool, end)()
     pool.join()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_thread_that_ends_for_idleness_leaves_no_task(
+    make_executor, rng, threads
+):
+    timeout = 0.0005
+    executor = make_executor(threads, idle_timeout=timeout)
+    for _ in range(2000):
+        # come about when the thread goes
+        end = time.perf_counter() + rng.uniform(0.5, 1.5) * timeout
+        while time.perf_counter() < end:
+            pass
+        futures = [executor.submit(int) for _ in range(threads)]
+        assert wait(futures, 20).not_done == set()
 
 
 # asyncio

@@ -1,0 +1,240 @@
+"""Tasks of thread pools wait for tasks of their own pool."""
+
+import threading
+
+import pytest
+
+from pyconc.futures import ThreadPoolExecutor, as_completed, wait
+from pyconc.multiprocessing.pool import ThreadPool
+from support.scripts import run_source
+from support.threads import hold, make_executor, make_pool, start
+
+__all__ = ["hold", "make_executor", "make_pool"]  # fixtures
+
+
+# Ways for a task to have function(item) for each item from its own pool.
+
+
+def by_wait(return_when):
+    def gather(executor, function, items):
+        pending = {executor.submit(function, item) for item in items}
+        values = []
+        while pending:
+            done, pending = wait(pending, return_when=return_when)
+            values += [future.result() for future in done]
+        return values
+
+    return gather
+
+
+def by_apply_async(pool, function, items):
+    results = [pool.apply_async(function, (item,)) for item in items]
+    results[-1].wait()
+    return [result.get() for result in results]
+
+
+IN_EXECUTOR = {
+    "result": lambda ex, f, items: [
+        future.result() for future in [ex.submit(f, i) for i in items]
+    ],
+    "map": lambda ex, f, items: list(ex.map(f, items)),
+    "map, buffered": lambda ex, f, items: list(
+        ex.map(f, items, buffersize=1)
+    ),
+    "wait": by_wait("ALL_COMPLETED"),
+    "first completed": by_wait("FIRST_COMPLETED"),
+    "first exception": by_wait("FIRST_EXCEPTION"),
+    "as_completed": lambda ex, f, items: [
+        future.result()
+        for future in as_completed([ex.submit(f, i) for i in items])
+    ],
+}
+IN_POOL = {
+    "apply": lambda pool, f, items: [pool.apply(f, (i,)) for i in items],
+    "get": by_apply_async,
+    "map": lambda pool, f, items: pool.map(f, items),
+    "map, chunks": lambda pool, f, items: pool.map(f, items, 2),
+    "map_async": lambda pool, f, items: pool.map_async(f, iter(items)).get(),
+    "starmap": lambda pool, f, items: pool.starmap(f, [(i,) for i in items]),
+    "imap": lambda pool, f, items: list(pool.imap(f, items)),
+    "imap, generator": lambda pool, f, items: list(
+        pool.imap(f, (i for i in items), 2)
+    ),
+    "imap_unordered": lambda pool, f, items: list(
+        pool.imap_unordered(f, items)
+    ),
+}
+WAYS = [
+    *((ThreadPoolExecutor, way) for way in IN_EXECUTOR.items()),
+    *((ThreadPool, way) for way in IN_POOL.items()),
+]
+
+
+@pytest.fixture(
+    params=WAYS, ids=lambda way: f"{way[0].__name__}, {way[1][0]}"
+)
+def way(request, make_executor, make_pool):
+    """How to make a pool, and how tasks of it gather their subtasks."""
+    cls, (_, gather) = request.param
+    return (make_pool if cls is ThreadPool else make_executor), gather
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_recursive_tasks_end(way, threads):
+    make, gather = way
+    pool = make(threads)
+
+    def fibonacci(n):
+        if n < 2:
+            return n
+        return sum(gather(pool, fibonacci, [n - 1, n - 2]))
+
+    assert start(pool, fibonacci, 12)(30) == 144
+
+
+def test_a_waiting_task_runs_no_strangers(way):
+    make, gather = way
+    pool, lock, ran = make(1), threading.Lock(), []
+
+    def stranger():
+        with lock:
+            ran.append("stranger")
+
+    def child(item):
+        ran.append(item)
+        start(pool, stranger)
+        return item
+
+    def parent():
+        with lock:
+            for _ in range(5):
+                start(pool, stranger)
+            values = gather(pool, child, range(4))
+            return sorted(values), list(ran)
+
+    values, ran_inside = start(pool, parent)(30)
+    assert values == [0, 1, 2, 3]
+    assert "stranger" not in ran_inside
+    assert start(pool, len, ran)(30) >= 9
+
+
+def test_two_tasks_may_wait_for_the_same_subtasks(make_executor, hold):
+    executor = make_executor(2)
+    calls = []
+
+    def work():
+        shared = [executor.submit(calls.append, n) for n in range(50)]
+        twice = [
+            executor.submit(lambda: [f.result() for f in shared]),
+            executor.submit(lambda: wait(reversed(shared))),
+        ]
+        return [future.exception() for future in twice]
+
+    assert executor.submit(work).result(30) == [None, None]
+    assert sorted(calls) == list(range(50))
+
+
+WITH_TIMEOUT = {
+    "result": lambda executor, future: future.result(0.01),
+    "exception": lambda executor, future: future.exception(0.01),
+    "as_completed": lambda executor, future: list(
+        as_completed([future], 0.01)
+    ),
+    "map": lambda executor, future: list(
+        executor.map(abs, [1], timeout=0.01)
+    ),
+}
+
+
+@pytest.mark.parametrize("call", WITH_TIMEOUT)
+def test_a_wait_with_a_timeout_runs_nothing(make_executor, call):
+    executor, ran = make_executor(1), []
+
+    def task():
+        future = executor.submit(ran.append, 1)
+        with pytest.raises(TimeoutError):
+            WITH_TIMEOUT[call](executor, future)
+        assert not wait([future], 0.01).done
+        return future.cancel()
+
+    assert executor.submit(task).result(30)
+    assert ran == []
+
+
+DEPTH = """
+import sys
+
+from pyconc.futures import ThreadPoolExecutor, as_completed, wait
+from pyconc.multiprocessing.pool import ThreadPool
+
+executor, pool = ThreadPoolExecutor(1), ThreadPool(1)
+
+
+def descend(depth):
+    return {call} if depth == 0 else descend(depth - 1)
+
+
+def outcome(depth):
+    try:
+        return {start}
+    except RecursionError:
+        return "too deep"
+
+
+limit = sys.getrecursionlimit()
+seen = [outcome(depth) for depth in range(limit - 60, limit)]
+print(seen[0], seen[-1], set(seen) <= {{7, "too deep"}})
+"""
+
+DEEP_CALLS = {
+    "result": "executor.submit(abs, 7).result()",
+    "subtask": "executor.submit(lambda: 7).result()",
+    "map": "next(executor.map(abs, [7]))",
+    "wait": "wait([executor.submit(abs, 7)]).done.pop().result()",
+    "as_completed": (
+        "next(as_completed([executor.submit(lambda: 7)])).result()"
+    ),
+    "apply": "pool.apply(abs, (7,))",
+    "pool.map": "pool.map(abs, [7])[0]",
+    "imap": "next(pool.imap(abs, [7]))",
+}
+
+
+@pytest.mark.parametrize("call", DEEP_CALLS)
+def test_a_wait_near_the_recursion_limit_ends(tmp_path, call):
+    text = DEEP_CALLS[call]
+    place = "pool.apply(" if "pool" in text else "executor.submit("
+    args = "descend, (depth,))" if "pool" in text else "descend, depth)"
+    after = "" if "pool" in text else ".result()"
+    source = DEPTH.format(call=text, start=place + args + after)
+    outcome = run_source(tmp_path, source, timeout=10)
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout == "7 too deep True\n"
+
+
+@pytest.mark.parametrize(
+    "call", ["executor.submit(f, n).result()", "pool.apply(f, (n,))"]
+)
+def test_endless_recursion_of_tasks_is_an_error(tmp_path, call):
+    source = f"""
+from pyconc.futures import ThreadPoolExecutor
+from pyconc.multiprocessing.pool import ThreadPool
+
+executor, pool = ThreadPoolExecutor(1), ThreadPool(1)
+
+
+def f(n):
+    n += 1
+    return {call}
+
+
+try:
+    n = 0
+    {call}
+except RecursionError:
+    print("too deep")
+assert executor.submit(abs, 1).result() == pool.apply(abs, (1,)) == 1
+"""
+    outcome = run_source(tmp_path, source, timeout=10)
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout == "too deep\n"
