@@ -409,6 +409,11 @@ future_add_done_callback(PyObject *self, PyObject *const *arguments,
     if (failed) {
         return NULL;
     }
+    if (pyconc_outcome_is_done(outcome) && !outcome->queued_special) {
+        /* It was completed in between: to make the list may have collected
+         * garbage, which lets other threads run. */
+        run_callbacks(state, future);
+    }
     Py_RETURN_NONE;
 }
 

@@ -579,10 +579,12 @@ cancel(struct pyconc_source *source, struct pyconc_outcome *outcome)
         return 0;
     }
     pyconc_thread_take_out(engine, task);
+    /* Before anything is let go of, which may run anything. */
+    outcome->state = PYCONC_CANCELLED_AND_NOTIFIED;
+    engine->base.pending--;
     task_release(task);
     Py_DECREF(task->owner); /* the caller holds another reference */
     PyMem_Free(task);
-    engine->base.pending--;
     engine->base.ops->settle(&engine->base);
     return 1;
 }
@@ -597,19 +599,23 @@ help(struct pyconc_source *source, void *queued)
     if (worker == NULL || worker->engine != engine || engine->halted) {
         return 0;
     }
-    /* Not in the context of the task that waits: this is another task. */
-    if (task->context == NULL) {
-        task->context = PyContext_New();
-        if (task->context == NULL) {
-            return -1;
-        }
-    }
     /* Not to be waited for instead: perhaps all workers do that. */
     if (Py_EnterRecursiveCall(" while waiting for a task of the same pool")) {
         return -1;
     }
+    /* First: whatever allocates may collect garbage, which lets others have
+     * the GIL, and the task. */
     pyconc_thread_take_out(engine, task);
-    pyconc_thread_run_task(engine, worker, task);
+    if (task->context == NULL) {
+        /* Not the one of the task that waits: this is another task. */
+        task->context = PyContext_New();
+    }
+    if (task->context == NULL) {
+        complete(engine, task, pyconc_error_take(), PYCONC_VALUE_EXCEPTION);
+    }
+    else {
+        pyconc_thread_run_task(engine, worker, task);
+    }
     Py_LeaveRecursiveCall();
     return 1;
 }
