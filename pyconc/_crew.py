@@ -153,18 +153,22 @@ class ThreadGroup:
         if self._owner != os.getpid():
             return True
         end = None if timeout is None else time.monotonic() + timeout
-        with self._lock:  # not amid a start
-            threads = list(self.threads)
-        if threading.current_thread() in threads:
+        if threading.current_thread() in self.threads:
             raise RuntimeError("cannot join current thread")
-        # First as all our waits, which look for signals; Thread.join does not
-        # notice one that another thread gets.
-        if threads and not self.engine.wait_idle(timeout):
-            return False
-        for thread in threads:
+        while True:
+            # First as all our waits, which look for signals; Thread.join does
+            # not notice one that another thread gets.  And whoever submitted
+            # last may have yet to start a thread for it.
             left = None if end is None else max(0.0, end - time.monotonic())
-            thread.join(left)
-            if thread.is_alive():
+            if not self.engine.wait_idle(left):
+                return False
+            with self._lock:  # not amid a start
+                living = [t for t in self.threads if t.is_alive()]
+            if not living:
+                break
+            left = None if end is None else max(0.0, end - time.monotonic())
+            living[0].join(left)
+            if living[0].is_alive():
                 return False
         self._end_collector()
         return True

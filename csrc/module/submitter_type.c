@@ -4,6 +4,7 @@
 #include "future/future.h"
 #include "module/module.h"
 #include "pool/results.h"
+#include "py/compat.h"
 
 struct submitter {
     PyObject_HEAD
@@ -81,9 +82,19 @@ submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
         return (PyObject *)future;
     }
     if (pyconc_submit_call(engine, &future->outcome, callable, arguments,
-                           keywords) < 0 ||
-        grow(self, engine) < 0) {
+                           keywords) < 0) {
         Py_DECREF(future);
+        return NULL;
+    }
+    if (grow(self, engine) < 0) {
+        /* The caller is told; nobody may ever come for the task. */
+        PyObject *error = pyconc_error_take();
+        PyObject *cancelled =
+            PyObject_CallMethod((PyObject *)future, "cancel", NULL);
+        Py_XDECREF(cancelled);
+        Py_DECREF(future);
+        pyconc_raise_object(error);
+        Py_DECREF(error);
         return NULL;
     }
     return (PyObject *)future;

@@ -174,6 +174,30 @@ def test_a_shutdown_waits_for_a_thread_that_has_just_been_started():
         sys.setswitchinterval(interval)
 
 
+def test_join_waits_for_the_callbacks_of_accepted_calls():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(300):
+            pool, seen, accepted = ThreadPool(1), [], []
+
+            def use(pool=pool, seen=seen, accepted=accepted):
+                with contextlib.suppress(ValueError):
+                    while True:
+                        pool.apply_async(abs, (1,), callback=seen.append)
+                        accepted.append(1)
+
+            user = threading.Thread(target=use)
+            user.start()
+            pool.close()
+            pool.join()
+            called_back = len(seen)
+            user.join()
+            assert called_back == len(accepted)
+    finally:
+        sys.setswitchinterval(interval)
+
+
 CALLS_WITH_CALLBACK = {
     "apply_async": "pool.apply_async(abs, (1,), callback=id)",
     "map_async": "pool.map_async(abs, [1], callback=id)",
@@ -189,6 +213,7 @@ import sys
 import threading
 
 from pyconc.multiprocessing.pool import ThreadPool
+from support.polling import eventually
 
 
 def use(pool):
@@ -207,7 +232,7 @@ for _ in range(500):
     pool.{end}()
     pool.join()
     user.join()
-assert threading.active_count() == 1
+eventually(lambda: threading.active_count() == 1)
 """
     outcome = run_source(tmp_path, source, timeout=15)
     assert outcome.returncode == 0, outcome.stderr
