@@ -1,13 +1,36 @@
 """Exceptions that the standard library has no name for."""
 
+import queue
 from concurrent.futures.process import BrokenProcessPool
 
 __all__ = [
     "CorruptionError",
+    "DeadlockError",
     "DecodeError",
     "PoolTerminatedError",
+    "ShutDown",
     "WorkerLostError",
 ]
+
+if hasattr(queue, "ShutDown"):
+    ShutDown = queue.ShutDown
+else:
+
+    class ShutDown(Exception):
+        """A queue was used after its shutdown().
+
+        Mirrors queue.ShutDown of Python 3.13, and is that where it exists.
+        """
+
+        __module__ = "pyconc.queue"
+
+
+class DeadlockError(RuntimeError):
+    """Threads wait for each other's locks, in a circle.
+
+    Raised by PYCONC_DEBUG_LOCKS=1, in the thread that closed the circle; the
+    message has the stack of each thread and what it holds.
+    """
 
 
 class WorkerLostError(BrokenProcessPool):

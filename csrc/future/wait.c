@@ -2,25 +2,15 @@
  * docs/internals/gil.md. */
 #include "future/wait.h"
 
-#include <unistd.h>
-
 #include "platform/clock.h"
 #include "platform/relax.h"
 #include "platform/status.h"
+#include "py/park.h"
 
 /* Spins with the GIL held at first: a round trip takes about a microsecond,
  * and letting go of the GIL and taking it back costs a tenth of that, more
  * if another thread wants it. */
 #define ATTACHED_SPINS 40
-
-/* A worker that has completed what somebody waits for and finds nothing else
- * to do lets go of the GIL after some 0.2 us: so many turns, of 10 to 60 ns,
- * are waited for that. */
-#define LEAVING_SPINS 40
-
-/* The main thread looks for signals this often: one that lands between the
- * last check and the futex call does not interrupt the sleep. */
-#define SIGNAL_CHECK_NS 250000000
 
 /* Completions between two looks at signals: a millisecond or so. */
 #define DRAIN_ENOUGH 1024
@@ -91,31 +81,13 @@ pass_lead(struct pyconc_source *source)
     }
 }
 
-/* Signal handlers run in the main thread only.  After a fork the forking
- * thread is the child's main thread, for the kernel as for Python. */
-static int
-is_main_thread(void)
-{
-    return gettid() == getpid();
-}
-
-static int64_t
-sleep_limit_ns(int64_t deadline_ns)
-{
-    if (!is_main_thread()) {
-        return deadline_ns;
-    }
-    int64_t check_ns = conc_deadline_after(SIGNAL_CHECK_NS);
-    return check_ns < deadline_ns ? check_ns : deadline_ns;
-}
-
 /* One sleep: as leader if nobody leads, else on the waiter's own word.
  * Returns a status. */
 static int
 sleep_once(struct pyconc_waiter *waiter, struct pyconc_source *source,
            int64_t deadline_ns)
 {
-    int64_t limit_ns = sleep_limit_ns(deadline_ns);
+    int64_t limit_ns = pyconc_sleep_limit_ns(deadline_ns);
     int status;
 
     if (source->leader == NULL || source->leader == source->collector) {
@@ -175,47 +147,6 @@ spin(struct pyconc_waiter *waiter, struct pyconc_source *source)
     return found;
 }
 
-/* One sleep of a waiter that is woken by whoever completes. */
-static void
-park(struct pyconc_waiter *waiter, struct pyconc_source *source,
-     int64_t deadline_ns)
-{
-    int64_t spin_ns = 0, slept_ns = 0;
-    int found = 0;
-
-    if (source != NULL && source->spin_limit > 0) {
-        spin_ns = conc_patience_spin_ns(&source->patience);
-    }
-    Py_BEGIN_ALLOW_THREADS
-    if (source != NULL) {
-        /* relaxed: a hint for threads/crew.c that the GIL is free */
-        conc_fetch_add_rlx(&source->let_go, 1);
-    }
-    if (spin_ns > 0) {
-        found = conc_parker_spin(&waiter->parker, spin_ns);
-    }
-    if (found) {
-        /* relaxed: a hint */
-        for (int i = 0;
-             i < LEAVING_SPINS && conc_load_rlx(&source->leaving) != 0; i++) {
-            conc_cpu_relax();
-        }
-    }
-    else {
-        int64_t limit_ns = sleep_limit_ns(deadline_ns);
-        int64_t asleep_ns = conc_clock_now_ns();
-        (void)conc_parker_sleep(&waiter->parker, limit_ns);
-        slept_ns = conc_clock_now_ns() - asleep_ns;
-    }
-    Py_END_ALLOW_THREADS
-    if (found) {
-        conc_patience_hit(&source->patience);
-    }
-    else if (spin_ns > 0) {
-        conc_patience_miss(&source->patience, slept_ns);
-    }
-}
-
 /* As pyconc_wait, where nobody has to be drained. */
 static int
 wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
@@ -241,7 +172,9 @@ wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
             outcome = 1;
             break;
         }
-        park(waiter, source, deadline_ns);
+        pyconc_park(&waiter->parker, source == NULL ? NULL : &source->patience,
+                    source == NULL ? NULL : &source->leaving, NULL,
+                    deadline_ns);
     }
     Py_XDECREF(engine);
     return outcome;

@@ -63,10 +63,9 @@ struct pyconc_source_ops {
 struct pyconc_source {
     const struct pyconc_source_ops *ops;
     PyObject *engine; /* borrowed: the object around this */
-    /* Of a source of threads.  A GIL that is about to be let go of is worth a
-     * moment of spinning: who asks for it while it is held falls asleep. */
-    _Atomic uint32_t let_go;  /* moved by each waiter that lets go of it */
-    _Atomic uint32_t leaving; /* workers that will let go of it at once */
+    /* Of a source of threads: workers that will let go of the GIL at once,
+     * see py/park.h. */
+    _Atomic uint32_t leaving;
     struct conc_patience patience;   /* of those who wait */
     uint32_t spin_limit;             /* idle threads that may spin: CPUs - 1 */
     struct pyconc_waiter *leader;    /* sleeps on the eventcount, or NULL */

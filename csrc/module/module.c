@@ -4,6 +4,7 @@
 #include "codec/codec.h"
 #include "future/block.h"
 #include "future/future.h"
+#include "locks/awaiter.h"
 #include "platform/cpus.h"
 #include "platform/forks.h"
 #include "platform/status.h"
@@ -58,6 +59,13 @@ import_all(struct pyconc_state *state)
         {&state->logger, "concurrent.futures._base", "LOGGER"},
         {&state->pool_timeout_error, "multiprocessing", "TimeoutError"},
         {&state->condition_class, "threading", "Condition"},
+        {&state->rlock_class, "threading", "RLock"},
+        {&state->broken_barrier_error, "threading", "BrokenBarrierError"},
+        {(PyObject **)&state->lock_type, "_thread", "LockType"},
+        {&state->queue_empty, "queue", "Empty"},
+        {&state->queue_full, "queue", "Full"},
+        {&state->queue_shutdown, "pyconc.errors", "ShutDown"},
+        {(PyObject **)&state->deque_type, "collections", "deque"},
         {&state->corruption_error, "pyconc.errors", "CorruptionError"},
         {&state->decode_error, "pyconc._wire", "decode_error"},
         {&state->result_error, "pyconc._wire", "result_error"},
@@ -73,7 +81,11 @@ import_all(struct pyconc_state *state)
             return -1;
         }
     }
-    return 0;
+    PyObject *deque = (PyObject *)state->deque_type;
+    state->deque_append = PyObject_GetAttrString(deque, "append");
+    state->deque_popleft = PyObject_GetAttrString(deque, "popleft");
+    return state->deque_append == NULL || state->deque_popleft == NULL ? -1
+                                                                       : 0;
 }
 
 static int
@@ -87,8 +99,28 @@ intern_all(struct pyconc_state *state)
         {&state->str_add_exception, "add_exception"},
         {&state->str_add_cancelled, "add_cancelled"},
         {&state->str_notify_all, "notify_all"},
+        {&state->str_notify, "notify"},
+        {&state->str_init, "_init"},
+        {&state->str_qsize, "_qsize"},
+        {&state->str_put_hook, "_put"},
+        {&state->str_get_hook, "_get"},
         {&state->str_enter, "__enter__"},
         {&state->str_exit, "__exit__"},
+        {&state->str_release, "release"},
+        {&state->str_release_save, "_release_save"},
+        {&state->str_acquire_restore, "_acquire_restore"},
+        {&state->str_is_owned, "_is_owned"},
+        {&state->str_wait, "wait"},
+        {&state->str_put, "put"},
+        {&state->str_get, "get"},
+        {&state->str_clear, "clear"},
+        {&state->str_open_put, "_open_put"},
+        {&state->str_open_get, "_open_get"},
+        {&state->str_open_task_done, "_open_task_done"},
+        {&state->str_open_join, "_open_join"},
+        {&state->str_open_shutdown, "_open_shutdown"},
+        {&state->str_open_qsize, "_open_qsize"},
+        {&state->str_make_conditions, "_make_conditions"},
     };
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
@@ -121,6 +153,13 @@ add_types(PyObject *module, struct pyconc_state *state)
         {&state->apply_type, &pyconc_apply_spec, NULL},
         {&state->map_type, &pyconc_map_spec, &state->apply_type},
         {&state->imap_type, &pyconc_imap_spec, NULL},
+        {&state->event_type, &pyconc_event_spec, NULL},
+        {&state->semaphore_type, &pyconc_semaphore_spec, NULL},
+        {&state->condition_type, &pyconc_condition_spec, NULL},
+        {&state->barrier_type, &pyconc_barrier_spec, NULL},
+        {&state->atomic_int_type, &pyconc_atomic_int_spec, NULL},
+        {&state->queue_type, &pyconc_queue_spec, NULL},
+        {&state->awaiter_type, &pyconc_awaiter_spec, NULL},
     };
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
@@ -188,6 +227,22 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->apply_type);
     Py_VISIT(state->map_type);
     Py_VISIT(state->imap_type);
+    Py_VISIT(state->event_type);
+    Py_VISIT(state->semaphore_type);
+    Py_VISIT(state->condition_type);
+    Py_VISIT(state->barrier_type);
+    Py_VISIT(state->atomic_int_type);
+    Py_VISIT(state->queue_type);
+    Py_VISIT(state->awaiter_type);
+    Py_VISIT(state->rlock_class);
+    Py_VISIT(state->broken_barrier_error);
+    Py_VISIT(state->lock_type);
+    Py_VISIT(state->queue_empty);
+    Py_VISIT(state->queue_full);
+    Py_VISIT(state->queue_shutdown);
+    Py_VISIT(state->deque_type);
+    Py_VISIT(state->deque_append);
+    Py_VISIT(state->deque_popleft);
     Py_VISIT(state->cancelled_error);
     Py_VISIT(state->invalid_state_error);
     Py_VISIT(state->futures_timeout_error);
@@ -222,6 +277,22 @@ module_clear(PyObject *module)
     Py_CLEAR(state->apply_type);
     Py_CLEAR(state->map_type);
     Py_CLEAR(state->imap_type);
+    Py_CLEAR(state->event_type);
+    Py_CLEAR(state->semaphore_type);
+    Py_CLEAR(state->condition_type);
+    Py_CLEAR(state->barrier_type);
+    Py_CLEAR(state->atomic_int_type);
+    Py_CLEAR(state->queue_type);
+    Py_CLEAR(state->awaiter_type);
+    Py_CLEAR(state->rlock_class);
+    Py_CLEAR(state->broken_barrier_error);
+    Py_CLEAR(state->lock_type);
+    Py_CLEAR(state->queue_empty);
+    Py_CLEAR(state->queue_full);
+    Py_CLEAR(state->queue_shutdown);
+    Py_CLEAR(state->deque_type);
+    Py_CLEAR(state->deque_append);
+    Py_CLEAR(state->deque_popleft);
     Py_CLEAR(state->cancelled_error);
     Py_CLEAR(state->invalid_state_error);
     Py_CLEAR(state->futures_timeout_error);
@@ -239,8 +310,28 @@ module_clear(PyObject *module)
     Py_CLEAR(state->str_add_exception);
     Py_CLEAR(state->str_add_cancelled);
     Py_CLEAR(state->str_notify_all);
+    Py_CLEAR(state->str_notify);
+    Py_CLEAR(state->str_init);
+    Py_CLEAR(state->str_qsize);
+    Py_CLEAR(state->str_put_hook);
+    Py_CLEAR(state->str_get_hook);
     Py_CLEAR(state->str_enter);
     Py_CLEAR(state->str_exit);
+    Py_CLEAR(state->str_release);
+    Py_CLEAR(state->str_release_save);
+    Py_CLEAR(state->str_acquire_restore);
+    Py_CLEAR(state->str_is_owned);
+    Py_CLEAR(state->str_wait);
+    Py_CLEAR(state->str_put);
+    Py_CLEAR(state->str_get);
+    Py_CLEAR(state->str_clear);
+    Py_CLEAR(state->str_open_put);
+    Py_CLEAR(state->str_open_get);
+    Py_CLEAR(state->str_open_task_done);
+    Py_CLEAR(state->str_open_join);
+    Py_CLEAR(state->str_open_shutdown);
+    Py_CLEAR(state->str_open_qsize);
+    Py_CLEAR(state->str_make_conditions);
     return 0;
 }
 

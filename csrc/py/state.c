@@ -72,3 +72,41 @@ pyconc_deadline_from_timeout(PyObject *timeout, int64_t *deadline_ns)
     *deadline_ns = conc_deadline_after((int64_t)(seconds * 1e9));
     return 0;
 }
+
+#define TIMEOUT_MAX_SECONDS 9223372036.0
+
+int
+pyconc_seconds(PyObject *timeout, double *seconds)
+{
+    if (PyFloat_Check(timeout)) {
+        *seconds = PyFloat_AS_DOUBLE(timeout);
+        return 0;
+    }
+    PyObject *number = PyNumber_Index(timeout);
+    if (number == NULL) {
+        return -1;
+    }
+    *seconds = PyLong_AsDouble(number);
+    Py_DECREF(number);
+    return *seconds == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+int
+pyconc_deadline_of_lock(PyObject *timeout, int64_t *deadline_ns)
+{
+    if (timeout == NULL || timeout == Py_None) {
+        *deadline_ns = CONC_NEVER;
+        return 0;
+    }
+    double seconds;
+    if (pyconc_seconds(timeout, &seconds) < 0) {
+        return -1;
+    }
+    if (seconds > TIMEOUT_MAX_SECONDS) {
+        PyErr_SetString(PyExc_OverflowError, "timeout value is too large");
+        return -1;
+    }
+    *deadline_ns =
+        seconds > 0 ? conc_deadline_after((int64_t)(seconds * 1e9)) : 0;
+    return 0;
+}

@@ -22,6 +22,13 @@ struct pyconc_state {
     PyTypeObject *apply_type;     /* ApplyResultBase */
     PyTypeObject *map_type;       /* MapResultBase */
     PyTypeObject *imap_type;      /* IMapIteratorBase */
+    PyTypeObject *event_type;     /* Event */
+    PyTypeObject *semaphore_type; /* Semaphore */
+    PyTypeObject *condition_type; /* Condition */
+    PyTypeObject *barrier_type;   /* Barrier */
+    PyTypeObject *atomic_int_type;
+    PyTypeObject *queue_type;   /* Queue */
+    PyTypeObject *awaiter_type; /* Awaiter */
 
     struct pyconc_codec *codec; /* owns */
 
@@ -32,6 +39,14 @@ struct pyconc_state {
     PyObject *pool_timeout_error; /* multiprocessing.TimeoutError */
     PyObject *condition_class;    /* threading.Condition */
     PyObject *logger;             /* concurrent.futures */
+    PyObject *rlock_class;        /* threading.RLock */
+    PyObject *broken_barrier_error;
+    PyTypeObject *lock_type; /* of threading.Lock() */
+    PyObject *queue_empty;   /* queue.Empty */
+    PyObject *queue_full;
+    PyTypeObject *deque_type;
+    PyObject *deque_append; /* unbound methods */
+    PyObject *deque_popleft;
 
     /* from pyconc, imported from pyconc._wire at first need */
     PyObject *decode_error; /* bytes -> exception */
@@ -42,12 +57,33 @@ struct pyconc_state {
     PyObject *report_error; /* exception of a callback -> reported */
 
     PyObject *corruption_error;
+    PyObject *queue_shutdown; /* pyconc.errors.ShutDown */
     PyObject *str_add_result;
     PyObject *str_add_exception;
     PyObject *str_add_cancelled;
     PyObject *str_notify_all;
+    PyObject *str_notify;
     PyObject *str_enter;
     PyObject *str_exit;
+    PyObject *str_release;
+    PyObject *str_init;
+    PyObject *str_qsize;
+    PyObject *str_put_hook;
+    PyObject *str_get_hook;
+    PyObject *str_release_save;
+    PyObject *str_acquire_restore;
+    PyObject *str_is_owned;
+    PyObject *str_wait;
+    PyObject *str_put;
+    PyObject *str_get;
+    PyObject *str_clear;
+    PyObject *str_open_put;
+    PyObject *str_open_get;
+    PyObject *str_open_task_done;
+    PyObject *str_open_join;
+    PyObject *str_open_shutdown;
+    PyObject *str_open_qsize;
+    PyObject *str_make_conditions;
 
     uint32_t cpu_count; /* that we may use; 0: not asked yet */
 
@@ -67,5 +103,14 @@ PyObject *pyconc_raise_status(struct pyconc_state *state, int status,
 /* A timeout argument (None or a number of seconds) to an absolute deadline.
  * 0, or -1 with an exception. */
 int pyconc_deadline_from_timeout(PyObject *timeout, int64_t *deadline_ns);
+
+/* A timeout as the locks of the stdlib take it: a float, or what can be an
+ * int.  0, or -1 with an exception. */
+int pyconc_seconds(PyObject *timeout, double *seconds);
+
+/* As the locks of the stdlib take it: None, or a number of seconds; what is
+ * negative or NaN has passed, and what exceeds threading.TIMEOUT_MAX is an
+ * OverflowError. */
+int pyconc_deadline_of_lock(PyObject *timeout, int64_t *deadline_ns);
 
 #endif

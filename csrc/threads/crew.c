@@ -30,15 +30,10 @@
  *             at `added`. */
 #include "platform/clock.h"
 #include "platform/forks.h"
-#include "platform/relax.h"
 #include "platform/status.h"
 #include "py/compat.h"
+#include "py/park.h"
 #include "threads/engine.h"
-
-/* A roused worker waits so many turns, of 10 to 60 ns, for whoever submitted
- * to let go of the GIL.  A round trip gets there in 0.3 us; who goes on
- * submitting is asked for the GIL in the usual way. */
-#define POLITE_SPINS 80
 
 /* The sentinel's period, as for processes (ring/idlers.c). */
 #define WATCH_FIRST_NS INT64_C(150000)
@@ -128,7 +123,7 @@ rouse(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker)
 {
     remove_idle(engine, worker);
     /* relaxed: a hint */
-    worker->let_go_seen = conc_load_rlx(&engine->base.source.let_go);
+    worker->let_go_seen = conc_load_rlx(&pyconc_let_go);
     (void)conc_parker_wake(&worker->parker);
 }
 
@@ -272,12 +267,7 @@ idle_nogil(struct pyconc_thread_engine *engine,
         }
         conc_fetch_add_rlx(&spinners, UINT32_MAX);
         if (found && conc_parker_is_woken(&worker->parker)) {
-            for (int i = 0; i < POLITE_SPINS &&
-                            conc_load_rlx(&engine->base.source.let_go) ==
-                                worker->let_go_seen; /* relaxed: a hint */
-                 i++) {
-                conc_cpu_relax();
-            }
+            pyconc_park_politely_nogil(worker->let_go_seen);
             return CONC_AGAIN;
         }
     }

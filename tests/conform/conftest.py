@@ -4,6 +4,7 @@ import pytest
 
 from support.fixtures import *  # noqa: F403  pytest finds fixtures by name
 from support.impls import NAMES, load
+from support.sync import load_sync
 from support.watchdog import guarded, limit_items
 
 
@@ -41,3 +42,9 @@ def watchdog():
 @pytest.fixture(params=NAMES)
 def impl(request):
     return load(request.param)
+
+
+@pytest.fixture(params=NAMES)
+def sync(request):
+    """threading and queue of one implementation."""
+    return load_sync(request.param)

@@ -1,0 +1,192 @@
+/* See waitlist.h. */
+#include "locks/waitlist.h"
+
+#include "locks/awaiter.h"
+#include "platform/clock.h"
+#include "platform/forks.h"
+#include "py/park.h"
+
+/* In a forked child nobody waits who is not here. */
+static void
+forget_the_dead(struct pyconc_waitlist *list)
+{
+    uint32_t forks = conc_forks_count();
+
+    if (list->forks != forks) {
+        list->first = list->last = NULL;
+        list->length = list->woken = 0;
+        list->forks = forks;
+    }
+}
+
+/* Into the list, behind those that came before it: mostly at one end. */
+static void
+insert(struct pyconc_waitlist *list, struct pyconc_place *place)
+{
+    struct pyconc_place *after = list->last;
+
+    if (list->first != NULL && place->ticket < list->first->ticket) {
+        after = NULL;
+    }
+    while (after != NULL && after->ticket > place->ticket) {
+        after = after->previous;
+    }
+    place->previous = after;
+    place->next = after == NULL ? list->first : after->next;
+    if (place->previous == NULL) {
+        list->first = place;
+    }
+    else {
+        place->previous->next = place;
+    }
+    if (place->next == NULL) {
+        list->last = place;
+    }
+    else {
+        place->next->previous = place;
+    }
+    place->is_listed = 1;
+    place->is_woken = 0;
+    place->forks = list->forks;
+    conc_parker_reset(&place->parker);
+    list->length++;
+}
+
+static void
+take_out(struct pyconc_waitlist *list, struct pyconc_place *place)
+{
+    if (place->previous == NULL) {
+        list->first = place->next;
+    }
+    else {
+        place->previous->next = place->next;
+    }
+    if (place->next == NULL) {
+        list->last = place->previous;
+    }
+    else {
+        place->next->previous = place->previous;
+    }
+    place->is_listed = 0;
+    list->length--;
+}
+
+void
+pyconc_waitlist_join(struct pyconc_waitlist *list, struct pyconc_place *place,
+                     PyObject *awaiter)
+{
+    forget_the_dead(list);
+    place->ticket = list->tickets++;
+    place->awaiter = awaiter;
+    insert(list, place);
+}
+
+void
+pyconc_waitlist_rejoin(struct pyconc_waitlist *list,
+                       struct pyconc_place *place)
+{
+    forget_the_dead(list);
+    insert(list, place);
+}
+
+int
+pyconc_waitlist_leave(struct pyconc_waitlist *list, struct pyconc_place *place)
+{
+    int was_woken = place->is_woken;
+
+    forget_the_dead(list);
+    if (place->forks != list->forks) {
+        was_woken = 0; /* in the parent */
+    }
+    else if (place->is_listed) {
+        take_out(list, place);
+    }
+    else if (was_woken) {
+        list->woken--;
+    }
+    place->is_listed = place->is_woken = 0;
+    return was_woken;
+}
+
+int
+pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
+                     int64_t deadline_ns)
+{
+    for (;;) {
+        if (place->is_woken) {
+            break;
+        }
+        if (PyErr_CheckSignals() < 0) {
+            if (pyconc_waitlist_leave(list, place)) {
+                /* by the handler: whoever comes next shall have it */
+                place->is_woken = 1;
+            }
+            return -1;
+        }
+        if (place->forks != conc_forks_count()) {
+            /* The handler forked, and this thread is in the child. */
+            pyconc_waitlist_rejoin(list, place);
+        }
+        if (place->is_woken) {
+            break;
+        }
+        if (deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns) {
+            (void)pyconc_waitlist_leave(list, place);
+            return 1;
+        }
+        pyconc_park(&place->parker, &list->patience, NULL, &place->let_go_seen,
+                    deadline_ns);
+    }
+    (void)pyconc_waitlist_leave(list, place);
+    return 0;
+}
+
+/* Wake the first place. */
+static void
+wake_first(struct pyconc_waitlist *list, uint8_t verdict)
+{
+    struct pyconc_place *place = list->first;
+
+    take_out(list, place);
+    list->woken++;
+    place->is_woken = 1;
+    place->verdict = verdict;
+    if (place->awaiter != NULL) {
+        pyconc_awaiter_notify(place->awaiter);
+    }
+    else {
+        /* relaxed: a hint */
+        place->let_go_seen = conc_load_rlx(&pyconc_let_go);
+        (void)conc_parker_wake(&place->parker);
+    }
+}
+
+Py_ssize_t
+pyconc_waitlist_wake(struct pyconc_waitlist *list, Py_ssize_t count,
+                     uint8_t verdict)
+{
+    Py_ssize_t woken = 0;
+
+    forget_the_dead(list);
+    while (woken < count && list->first != NULL) {
+        wake_first(list, verdict);
+        woken++;
+    }
+    return woken;
+}
+
+void
+pyconc_waitlist_offer_slow(struct pyconc_waitlist *list, Py_ssize_t available)
+{
+    forget_the_dead(list);
+    while (list->woken < available && list->first != NULL) {
+        wake_first(list, 0);
+    }
+}
+
+Py_ssize_t
+pyconc_waitlist_count(struct pyconc_waitlist *list)
+{
+    forget_the_dead(list);
+    return list->length;
+}

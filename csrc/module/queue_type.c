@@ -1,0 +1,1124 @@
+/* What queue.Queue, LifoQueue and PriorityQueue do.
+ *
+ * A queue is `closed` as long as nobody has asked for its mutex or one of its
+ * conditions, and no subclass overrides how items are kept.  All it does is
+ * then here, protected by the GIL, and waiting goes through waitlists.  Else it
+ * is `open` for good, and the methods of pyconc.queue.Queue named _open_*
+ * take over: they work with a real mutex and real conditions, as the
+ * documentation of the standard library lets everybody do.
+ *
+ * Items are in `items`: a deque, or a list for the other two kinds.  Only a
+ * heap runs Python code while it is changed (comparisons), so only there
+ * threads have to be kept away meanwhile: `heap_owner`. */
+#include "locks/awaiter.h"
+#include "locks/heap.h"
+#include "locks/waitlist.h"
+#include "module/module.h"
+#include "platform/clock.h"
+#include "platform/forks.h"
+#include "py/arguments.h"
+
+enum kind { FIFO, LIFO, PRIORITY };
+
+struct queue {
+    PyObject_HEAD
+    struct pyconc_state *state;
+    PyObject *items;
+    PyObject *maxsize; /* as it was given */
+    Py_ssize_t limit;  /* 0: none */
+    Py_ssize_t unfinished;
+    struct pyconc_waitlist getters; /* for a chance */
+    struct pyconc_waitlist putters; /* for a chance */
+    struct pyconc_waitlist joiners; /* for a verdict */
+    struct pyconc_waitlist sorters; /* for the heap: a chance */
+    unsigned long heap_owner;       /* thread that compares, or 0 */
+    uint32_t heap_forks;            /* of its process */
+    PyObject *conditions; /* (mutex, not_empty, not_full, all_tasks_done);
+                           * NULL: closed */
+    uint8_t kind;         /* enum kind */
+    uint8_t is_open;
+    uint8_t is_shutdown;
+    uint8_t overrides_put; /* a subclass: put_nowait goes through it */
+    uint8_t overrides_get;
+};
+
+#define QUEUE(object) ((struct queue *)(object))
+
+/* --- items --------------------------------------------------------------- */
+
+static Py_ssize_t
+length(struct queue *self)
+{
+    return Py_SIZE(self->items); /* a deque has it there, too */
+}
+
+static int
+is_full(struct queue *self)
+{
+    return self->limit > 0 && length(self) >= self->limit;
+}
+
+static void
+lock_heap(struct queue *self)
+{
+    self->heap_owner = PyThread_get_thread_ident();
+    self->heap_forks = conc_forks_count();
+}
+
+static int
+add_item(struct queue *self, PyObject *item)
+{
+    if (self->kind == FIFO) {
+        PyObject *arguments[] = {self->items, item};
+        PyObject *done = PyObject_Vectorcall(self->state->deque_append,
+                                             arguments, 2, NULL);
+        Py_XDECREF(done);
+        return done == NULL ? -1 : 0;
+    }
+    if (self->kind == LIFO) {
+        return PyList_Append(self->items, item);
+    }
+    lock_heap(self);
+    int status = pyconc_heap_push(self->items, item);
+    self->heap_owner = 0;
+    return status;
+}
+
+static PyObject *
+take_item(struct queue *self)
+{
+    if (self->kind == FIFO) {
+        return PyObject_Vectorcall(self->state->deque_popleft, &self->items, 1,
+                                   NULL);
+    }
+    if (self->kind == LIFO) {
+        Py_ssize_t last = PyList_GET_SIZE(self->items) - 1;
+        PyObject *item = Py_NewRef(PyList_GET_ITEM(self->items, last));
+        if (PyList_SetSlice(self->items, last, last + 1, NULL) < 0) {
+            Py_CLEAR(item);
+        }
+        return item;
+    }
+    lock_heap(self);
+    PyObject *item = pyconc_heap_pop(self->items);
+    self->heap_owner = 0;
+    return item;
+}
+
+/* Wait until no other thread is comparing items.  0, or -1. */
+static int
+wait_for_heap(struct queue *self)
+{
+    struct pyconc_place place;
+    int status = 0;
+
+    if (self->heap_owner == 0) {
+        return 0;
+    }
+    if (self->heap_forks != conc_forks_count() &&
+        self->heap_owner != PyThread_get_thread_ident()) {
+        self->heap_owner = 0; /* of a thread that is not in this process */
+        return 0;
+    }
+    if (self->heap_owner == PyThread_get_thread_ident()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "a PriorityQueue was used while it compared its own "
+                        "items: in __lt__, a signal handler or a finalizer");
+        return -1;
+    }
+    pyconc_waitlist_join(&self->sorters, &place, NULL);
+    while ((status = pyconc_waitlist_wait(&self->sorters, &place,
+                                          CONC_NEVER)) == 0 &&
+           self->heap_owner != 0) {
+        pyconc_waitlist_rejoin(&self->sorters, &place);
+    }
+    pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
+    return status;
+}
+
+/* Tell everybody what there is: the last thing that a method does. */
+static void
+offer_all(PyObject *object)
+{
+    struct queue *self = QUEUE(object);
+    Py_ssize_t everybody = self->is_shutdown || self->is_open ? PY_SSIZE_T_MAX
+                                                              : 0;
+
+    if (self->items == NULL) {
+        return; /* the garbage collector was here */
+    }
+    pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
+    pyconc_waitlist_offer(&self->getters,
+                          everybody ? everybody : length(self));
+    pyconc_waitlist_offer(&self->putters,
+                          everybody || self->limit == 0
+                              ? PY_SSIZE_T_MAX
+                              : self->limit - length(self));
+}
+
+static inline void
+offer(struct queue *self)
+{
+    if (self->getters.first != NULL || self->putters.first != NULL ||
+        self->sorters.first != NULL) {
+        offer_all((PyObject *)self);
+    }
+}
+
+/* --- put and get --------------------------------------------------------- */
+
+/* A blocking call's patience. */
+struct budget {
+    PyObject *block;   /* NULL: true */
+    PyObject *timeout; /* NULL: None */
+    int64_t deadline_ns;
+    uint8_t is_known; /* deadline_ns is set: it may wait */
+};
+
+static inline int
+has_timeout(const struct budget *budget)
+{
+    return budget->timeout != NULL && budget->timeout != Py_None;
+}
+
+/* Whether a timeout is not negative: 0, or -1 with an exception.  One that is
+ * NaN does no harm until it is needed. */
+static int
+check_timeout(const struct budget *budget, int may_be_nan)
+{
+    double seconds;
+
+    if (!has_timeout(budget)) {
+        return 0;
+    }
+    if (pyconc_seconds(budget->timeout, &seconds) < 0) {
+        return -1;
+    }
+    if (seconds < 0 || (seconds != seconds && !may_be_nan)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "'timeout' must be a non-negative number");
+        return -1;
+    }
+    return 0;
+}
+
+/* 0: it may wait until deadline_ns; 1: it may not; -1: bad arguments. */
+static int
+may_wait(struct budget *budget)
+{
+    if (budget->is_known) {
+        return 0;
+    }
+    int blocks = budget->block == NULL ? 1 : PyObject_IsTrue(budget->block);
+    if (blocks <= 0) {
+        return blocks < 0 ? -1 : 1;
+    }
+    if (check_timeout(budget, 0) < 0) {
+        return -1;
+    }
+    if (pyconc_deadline_of_lock(budget->timeout, &budget->deadline_ns) < 0) {
+        return -1;
+    }
+    budget->is_known = 1;
+    return 0;
+}
+
+/* What is left of the budget, for a method in Python: new reference. */
+static PyObject *
+seconds_left(const struct budget *budget)
+{
+    if (!budget->is_known || budget->deadline_ns == CONC_NEVER) {
+        return Py_NewRef(budget->timeout == NULL ? Py_None : budget->timeout);
+    }
+    int64_t left_ns = budget->deadline_ns - conc_clock_now_ns();
+    return PyFloat_FromDouble(left_ns > 0 ? (double)left_ns / 1e9 : 0.0);
+}
+
+enum turn {
+    GO,   /* the item can be put or taken now */
+    OPEN, /* the queue has been opened: the Python methods shall do it */
+    STOP, /* with an exception */
+};
+
+static enum turn
+stop_with(PyObject *error)
+{
+    PyErr_SetNone(error);
+    return STOP;
+}
+
+/* Wait until there is room (getting: an item), and nobody is at the heap. */
+static enum turn
+wait_for_turn(struct queue *self, int getting, struct budget *budget)
+{
+    struct pyconc_waitlist *list = getting ? &self->getters : &self->putters;
+    struct pyconc_place place;
+    int has_place = 0, checked = !has_timeout(budget);
+    enum turn turn;
+
+    for (;;) {
+        if (self->is_open) {
+            turn = OPEN;
+            break;
+        }
+        if (self->heap_owner != 0) {
+            if (wait_for_heap(self) < 0) {
+                turn = STOP;
+                break;
+            }
+            continue;
+        }
+        if (self->is_shutdown && (!getting || length(self) == 0)) {
+            turn = stop_with(self->state->queue_shutdown);
+            break;
+        }
+        if (!checked && (getting || self->limit > 0)) {
+            /* A bad timeout is an error even if nobody has to wait. */
+            int blocks =
+                budget->block == NULL ? 1 : PyObject_IsTrue(budget->block);
+            if (blocks < 0 || (blocks && check_timeout(budget, 1) < 0)) {
+                turn = STOP;
+                break;
+            }
+            checked = 1;
+        }
+        if (getting ? length(self) > 0 : !is_full(self)) {
+            turn = GO;
+            break;
+        }
+        int status = may_wait(budget);
+        if (status == 0) {
+            /* What the arguments' conversion ran may have changed all. */
+            if (getting ? length(self) > 0 : !is_full(self)) {
+                continue;
+            }
+            if (has_place) {
+                pyconc_waitlist_rejoin(list, &place);
+            }
+            else {
+                pyconc_waitlist_join(list, &place, NULL);
+                has_place = 1;
+            }
+            status = pyconc_waitlist_wait(list, &place, budget->deadline_ns);
+        }
+        if (status > 0) {
+            turn = stop_with(getting ? self->state->queue_empty
+                                     : self->state->queue_full);
+            break;
+        }
+        if (status < 0) {
+            turn = STOP;
+            break;
+        }
+    }
+    return turn;
+}
+
+static inline int
+has_turn(struct queue *self, int getting)
+{
+    return !self->is_open && self->heap_owner == 0 && !self->is_shutdown &&
+           (getting ? length(self) > 0 : !is_full(self));
+}
+
+static int
+check_made(struct queue *self)
+{
+    if (self->items == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "Queue.__init__() was not called");
+        return -1;
+    }
+    return 0;
+}
+
+static int
+put(struct queue *self, PyObject *item, struct budget *budget)
+{
+    enum turn turn = GO;
+    int status;
+
+    if (has_timeout(budget) || !has_turn(self, 0)) {
+        turn = wait_for_turn(self, 0, budget);
+    }
+    if (turn == OPEN) {
+        PyObject *left = seconds_left(budget);
+        PyObject *done =
+            left == NULL
+                ? NULL
+                : PyObject_CallMethodObjArgs(
+                      (PyObject *)self, self->state->str_open_put, item,
+                      budget->block == NULL ? Py_True : budget->block, left,
+                      NULL);
+        Py_XDECREF(left);
+        Py_XDECREF(done);
+        return done == NULL ? -1 : 0;
+    }
+    status = turn == GO ? add_item(self, item) : -1;
+    self->unfinished += status == 0;
+    offer(self);
+    return status;
+}
+
+static PyObject *
+get(struct queue *self, struct budget *budget)
+{
+    enum turn turn = GO;
+
+    if (has_timeout(budget) || !has_turn(self, 1)) {
+        turn = wait_for_turn(self, 1, budget);
+    }
+    if (turn == OPEN) {
+        PyObject *left = seconds_left(budget);
+        PyObject *item =
+            left == NULL
+                ? NULL
+                : PyObject_CallMethodObjArgs(
+                      (PyObject *)self, self->state->str_open_get,
+                      budget->block == NULL ? Py_True : budget->block, left,
+                      NULL);
+        Py_XDECREF(left);
+        return item;
+    }
+    PyObject *item = turn == GO ? take_item(self) : NULL;
+    offer(self);
+    return item;
+}
+
+static const char *const put_names[] = {"item", "block", "timeout", NULL};
+static const struct pyconc_parameters put_parameters = {"put", 1, put_names};
+
+static PyObject *
+queue_put(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
+          PyObject *keywords)
+{
+    PyObject *out[3] = {NULL, NULL, NULL};
+
+    if (pyconc_arguments(&put_parameters, arguments, count, keywords, out) <
+            0 ||
+        check_made(QUEUE(object)) < 0) {
+        return NULL;
+    }
+    struct budget budget = {.block = out[1], .timeout = out[2]};
+    if (put(QUEUE(object), out[0], &budget) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static const char *const get_names[] = {"block", "timeout", NULL};
+static const struct pyconc_parameters get_parameters = {"get", 0, get_names};
+
+static PyObject *
+queue_get(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
+          PyObject *keywords)
+{
+    PyObject *out[2] = {NULL, NULL};
+
+    if (pyconc_arguments(&get_parameters, arguments, count, keywords, out) <
+            0 ||
+        check_made(QUEUE(object)) < 0) {
+        return NULL;
+    }
+    struct budget budget = {.block = out[0], .timeout = out[1]};
+    return get(QUEUE(object), &budget);
+}
+
+static PyObject *
+queue_put_nowait(PyObject *object, PyObject *item)
+{
+    struct queue *self = QUEUE(object);
+    struct budget budget = {.block = Py_False};
+
+    if (check_made(self) < 0) {
+        return NULL;
+    }
+    if (self->overrides_put) {
+        return PyObject_CallMethodObjArgs(object, self->state->str_put, item,
+                                          Py_False, NULL);
+    }
+    if (put(self, item, &budget) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+queue_get_nowait(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    struct queue *self = QUEUE(object);
+    struct budget budget = {.block = Py_False};
+
+    if (check_made(self) < 0) {
+        return NULL;
+    }
+    if (self->overrides_get) {
+        return PyObject_CallMethodObjArgs(object, self->state->str_get,
+                                          Py_False, NULL);
+    }
+    return get(self, &budget);
+}
+
+/* --- many ---------------------------------------------------------------- */
+
+static const char *const put_many_names[] = {"items", "block", "timeout",
+                                             NULL};
+static const struct pyconc_parameters put_many_parameters = {"put_many", 1,
+                                                             put_many_names};
+
+/* The exception says what was not put. */
+static void
+attach_rest(PyObject *items, Py_ssize_t done)
+{
+    PyObject *error = pyconc_error_take();
+    PyObject *rest = PyList_GetSlice(items, done, PyList_GET_SIZE(items));
+
+    if (rest == NULL || PyObject_SetAttrString(error, "remaining", rest) < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(rest);
+    pyconc_error_restore(error);
+}
+
+static PyObject *
+queue_put_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
+               PyObject *keywords)
+{
+    PyObject *out[3] = {NULL, NULL, NULL};
+
+    if (pyconc_arguments(&put_many_parameters, arguments, count, keywords,
+                         out) < 0 ||
+        check_made(QUEUE(object)) < 0) {
+        return NULL;
+    }
+    struct budget budget = {.block = out[1], .timeout = out[2]};
+    PyObject *items = PySequence_List(out[0]);
+    if (items == NULL) {
+        return NULL;
+    }
+    /* One budget for all of them. */
+    if (may_wait(&budget) < 0) {
+        Py_DECREF(items);
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++) {
+        if (put(QUEUE(object), PyList_GET_ITEM(items, i), &budget) < 0) {
+            attach_rest(items, i);
+            Py_DECREF(items);
+            return NULL;
+        }
+    }
+    Py_DECREF(items);
+    Py_RETURN_NONE;
+}
+
+static const char *const get_many_names[] = {"max", "timeout", NULL};
+static const struct pyconc_parameters get_many_parameters = {"get_many", 1,
+                                                             get_many_names};
+
+/* Whether the exception means that there are no more items at present. */
+static int
+is_the_end(struct queue *self)
+{
+    if (!PyErr_ExceptionMatches(self->state->queue_empty) &&
+        !PyErr_ExceptionMatches(self->state->queue_shutdown)) {
+        return 0;
+    }
+    PyErr_Clear();
+    return 1;
+}
+
+static PyObject *
+queue_get_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
+               PyObject *keywords)
+{
+    PyObject *out[2] = {NULL, NULL};
+
+    if (pyconc_arguments(&get_many_parameters, arguments, count, keywords,
+                         out) < 0 ||
+        check_made(QUEUE(object)) < 0) {
+        return NULL;
+    }
+    Py_ssize_t max = PyNumber_AsSsize_t(out[0], NULL);
+    if (max == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (max < 1) {
+        PyErr_SetString(PyExc_ValueError, "max must be one or more");
+        return NULL;
+    }
+    struct budget budget = {.timeout = out[1]};
+    PyObject *items = PyList_New(0);
+    while (items != NULL && PyList_GET_SIZE(items) < max) {
+        PyObject *item = get(QUEUE(object), &budget);
+        if (item == NULL) {
+            if (PyList_GET_SIZE(items) == 0 || !is_the_end(QUEUE(object))) {
+                /* An error of the items' own: those that were taken are
+                 * the caller's. */
+                if (PyList_GET_SIZE(items) > 0) {
+                    attach_rest(items, 0);
+                }
+                Py_CLEAR(items);
+            }
+            break;
+        }
+        if (PyList_Append(items, item) < 0) {
+            Py_CLEAR(items);
+        }
+        Py_DECREF(item);
+        budget = (struct budget){.block = Py_False};
+    }
+    return items;
+}
+
+/* --- tasks --------------------------------------------------------------- */
+
+static void
+wake_joiners(struct queue *self)
+{
+    if (self->joiners.first != NULL) {
+        (void)pyconc_waitlist_wake(&self->joiners, PY_SSIZE_T_MAX, 0);
+    }
+}
+
+static PyObject *
+queue_task_done(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    struct queue *self = QUEUE(object);
+
+    if (self->is_open) {
+        return PyObject_CallMethodNoArgs(object,
+                                         self->state->str_open_task_done);
+    }
+    if (self->unfinished <= 0) {
+        PyErr_SetString(PyExc_ValueError,
+                        "task_done() called too many times");
+        return NULL;
+    }
+    if (--self->unfinished == 0) {
+        wake_joiners(self);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+queue_join(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    struct queue *self = QUEUE(object);
+    struct pyconc_place place;
+    int has_place = 0;
+
+    while (self->unfinished != 0 && !self->is_open) {
+        if (has_place) {
+            pyconc_waitlist_rejoin(&self->joiners, &place);
+        }
+        else {
+            pyconc_waitlist_join(&self->joiners, &place, NULL);
+            has_place = 1;
+        }
+        if (pyconc_waitlist_wait(&self->joiners, &place, CONC_NEVER) < 0) {
+            return NULL;
+        }
+    }
+    if (self->is_open) {
+        return PyObject_CallMethodNoArgs(object, self->state->str_open_join);
+    }
+    Py_RETURN_NONE;
+}
+
+/* --- opening ------------------------------------------------------------- */
+
+/* Make the mutex and its conditions.  0, or -1. */
+static int
+open_queue(struct queue *self)
+{
+    if (check_made(self) < 0 || wait_for_heap(self) < 0) {
+        return -1;
+    }
+    if (self->conditions == NULL) {
+        PyObject *conditions = PyObject_CallMethodNoArgs(
+            (PyObject *)self, self->state->str_make_conditions);
+        if (conditions == NULL) {
+            return -1;
+        }
+        if (self->conditions != NULL || !PyTuple_CheckExact(conditions) ||
+            PyTuple_GET_SIZE(conditions) != 4) {
+            Py_DECREF(conditions); /* another thread was faster */
+        }
+        else {
+            self->conditions = conditions;
+        }
+        if (wait_for_heap(self) < 0) {
+            return -1;
+        }
+    }
+    if (!self->is_open) {
+        self->is_open = 1;
+        wake_joiners(self);
+        offer_all((PyObject *)self);
+    }
+    return self->conditions == NULL ? -1 : 0;
+}
+
+static PyObject *
+get_condition(PyObject *object, void *closure)
+{
+    if (!QUEUE(object)->is_open && open_queue(QUEUE(object)) < 0) {
+        return NULL;
+    }
+    return Py_NewRef(PyTuple_GET_ITEM(QUEUE(object)->conditions,
+                                      (Py_ssize_t)(intptr_t)closure));
+}
+
+static PyObject *
+queue_shutdown(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
+               PyObject *keywords)
+{
+    static const char *const names[] = {"immediate", NULL};
+    static const struct pyconc_parameters parameters = {"shutdown", 0, names};
+    struct queue *self = QUEUE(object);
+    PyObject *immediate = Py_False;
+
+    if (pyconc_arguments(&parameters, arguments, count, keywords, &immediate) <
+            0 ||
+        check_made(self) < 0) {
+        return NULL;
+    }
+    int drops = PyObject_IsTrue(immediate);
+    if (drops < 0 || wait_for_heap(self) < 0) {
+        return NULL;
+    }
+    if (self->is_open) {
+        return PyObject_CallMethodOneArg(
+            object, self->state->str_open_shutdown, immediate);
+    }
+    self->is_shutdown = 1;
+    PyObject *dropped = NULL;
+    if (drops) {
+        /* Items' finalizers run when the queue is in order again. */
+        dropped = PySequence_List(self->items);
+        if (dropped == NULL) {
+            return NULL;
+        }
+        Py_ssize_t items = length(self);
+        PyObject *cleared =
+            PyObject_CallMethodNoArgs(self->items, self->state->str_clear);
+        if (cleared == NULL) {
+            Py_DECREF(dropped);
+            return NULL;
+        }
+        Py_DECREF(cleared);
+        self->unfinished -= items < self->unfinished ? items : self->unfinished;
+        wake_joiners(self);
+    }
+    offer_all(object);
+    Py_XDECREF(dropped);
+    Py_RETURN_NONE;
+}
+
+/* --- what it shows ------------------------------------------------------- */
+
+static PyObject *
+queue_qsize(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    if (QUEUE(object)->is_open) {
+        return PyObject_CallMethodNoArgs(object,
+                                         QUEUE(object)->state->str_open_qsize);
+    }
+    return check_made(QUEUE(object)) < 0
+               ? NULL
+               : PyLong_FromSsize_t(length(QUEUE(object)));
+}
+
+/* As qsize(), which a subclass may keep otherwise.  -1 with an exception. */
+static Py_ssize_t
+size_of(PyObject *object)
+{
+    if (check_made(QUEUE(object)) < 0) {
+        return -1;
+    }
+    if (!QUEUE(object)->is_open) {
+        return length(QUEUE(object));
+    }
+    PyObject *size = queue_qsize(object, NULL);
+    Py_ssize_t number = size == NULL ? -1 : PyNumber_AsSsize_t(size, NULL);
+    Py_XDECREF(size);
+    return number;
+}
+
+static PyObject *
+queue_empty(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    Py_ssize_t size = size_of(object);
+
+    return size == -1 && PyErr_Occurred() ? NULL : PyBool_FromLong(size == 0);
+}
+
+static PyObject *
+queue_full(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    Py_ssize_t size = size_of(object);
+
+    if (size == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyBool_FromLong(QUEUE(object)->limit > 0 &&
+                           size >= QUEUE(object)->limit);
+}
+
+static PyObject *
+queue_awaiter(PyObject *object, PyObject *getting)
+{
+    int gets = PyObject_IsTrue(getting);
+
+    if (gets < 0 || check_made(QUEUE(object)) < 0) {
+        return NULL;
+    }
+    return pyconc_awaiter_new(
+        QUEUE(object)->state, object,
+        gets ? &QUEUE(object)->getters : &QUEUE(object)->putters, offer_all);
+}
+
+static PyObject *
+queue_offer(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    offer_all(object);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+get_items(PyObject *object, void *Py_UNUSED(closure))
+{
+    return check_made(QUEUE(object)) < 0 ? NULL
+                                         : Py_NewRef(QUEUE(object)->items);
+}
+
+static int
+set_items(PyObject *object, PyObject *items, void *Py_UNUSED(closure))
+{
+    struct queue *self = QUEUE(object);
+
+    if (items == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a queue needs its items");
+        return -1;
+    }
+    PyTypeObject *wanted =
+        self->kind == FIFO ? self->state->deque_type : &PyList_Type;
+    if (!self->is_open && Py_TYPE(items) != wanted) {
+        /* Some other container: only Python's methods can use it. */
+        if (self->items == NULL) {
+            self->items = Py_NewRef(items);
+        }
+        if (open_queue(self) < 0) {
+            return -1;
+        }
+    }
+    if (wait_for_heap(self) < 0) {
+        return -1;
+    }
+    Py_XSETREF(self->items, Py_NewRef(items));
+    if (!self->is_open) {
+        offer(self);
+    }
+    return 0;
+}
+
+static PyObject *
+get_maxsize(PyObject *object, void *Py_UNUSED(closure))
+{
+    PyObject *maxsize = QUEUE(object)->maxsize;
+
+    return maxsize == NULL ? PyLong_FromLong(0) : Py_NewRef(maxsize);
+}
+
+/* How many items a maxsize allows; 0: any number.  -1 with an exception. */
+static Py_ssize_t
+limit_of(PyObject *maxsize)
+{
+    double number = PyFloat_AsDouble(maxsize);
+
+    if (number == -1.0 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            return -1;
+        }
+        PyErr_Clear(); /* a huge int, with whatever sign */
+        return 0;
+    }
+    if (!(number > 0) || number >= (double)PY_SSIZE_T_MAX) {
+        return 0;
+    }
+    Py_ssize_t limit = (Py_ssize_t)number;
+    return (double)limit < number ? limit + 1 : limit;
+}
+
+static int
+set_maxsize(PyObject *object, PyObject *maxsize, void *Py_UNUSED(closure))
+{
+    if (maxsize == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a queue needs its maxsize");
+        return -1;
+    }
+    Py_ssize_t limit = limit_of(maxsize);
+    if (limit < 0) {
+        return -1;
+    }
+    QUEUE(object)->limit = limit;
+    Py_XSETREF(QUEUE(object)->maxsize, Py_NewRef(maxsize));
+    if (QUEUE(object)->items != NULL && !QUEUE(object)->is_open) {
+        offer(QUEUE(object));
+    }
+    return 0;
+}
+
+static PyObject *
+get_unfinished(PyObject *object, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSsize_t(QUEUE(object)->unfinished);
+}
+
+static int
+set_unfinished(PyObject *object, PyObject *value, void *Py_UNUSED(closure))
+{
+    Py_ssize_t unfinished = value == NULL ? 0 : PyLong_AsSsize_t(value);
+
+    if (unfinished == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    QUEUE(object)->unfinished = unfinished;
+    if (unfinished == 0) {
+        wake_joiners(QUEUE(object));
+    }
+    return 0;
+}
+
+static PyObject *
+get_is_shutdown(PyObject *object, void *Py_UNUSED(closure))
+{
+    return PyBool_FromLong(QUEUE(object)->is_shutdown);
+}
+
+static int
+set_is_shutdown(PyObject *object, PyObject *value, void *Py_UNUSED(closure))
+{
+    int is_shutdown = value == NULL ? 0 : PyObject_IsTrue(value);
+
+    if (is_shutdown < 0) {
+        return -1;
+    }
+    QUEUE(object)->is_shutdown = (uint8_t)is_shutdown;
+    return 0;
+}
+
+/* --- the object ---------------------------------------------------------- */
+
+/* A class's number from pyconc.queue. */
+static int
+class_number(PyObject *object, const char *name)
+{
+    PyObject *value = PyObject_GetAttrString(object, name);
+    int number = value == NULL ? -1 : (int)PyLong_AsLong(value);
+
+    Py_XDECREF(value);
+    return number == -1 && PyErr_Occurred() ? -1 : number;
+}
+
+static int
+queue_init(PyObject *object, PyObject *arguments, PyObject *keywords)
+{
+    static const char *const names[] = {"maxsize", NULL};
+    struct queue *self = QUEUE(object);
+    PyObject *maxsize = NULL;
+
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:Queue",
+                                     pyconc_keywords(names), &maxsize)) {
+        return -1;
+    }
+    self->state = pyconc_state_of(Py_TYPE(object));
+    int kind = class_number(object, "_kind");
+    int overrides = class_number(object, "_overrides");
+    if (kind < 0 || overrides < 0 ||
+        (maxsize != NULL && set_maxsize(object, maxsize, NULL) < 0)) {
+        return -1;
+    }
+    self->kind = (uint8_t)kind;
+    self->overrides_put = (overrides & 2) != 0;
+    self->overrides_get = (overrides & 4) != 0;
+    self->is_shutdown = 0;
+    self->unfinished = 0;
+    if ((overrides & 1) == 0) {
+        PyObject *items = kind == FIFO
+                              ? PyObject_CallNoArgs(
+                                    (PyObject *)self->state->deque_type)
+                              : PyList_New(0);
+        if (items == NULL) {
+            return -1;
+        }
+        Py_XSETREF(self->items, items);
+        return 0;
+    }
+    if (self->items == NULL) {
+        self->items = Py_NewRef(Py_None); /* _init may keep them elsewhere */
+    }
+    if (open_queue(self) < 0) {
+        return -1;
+    }
+    PyObject *zero = PyLong_FromLong(0);
+    PyObject *done =
+        zero == NULL
+            ? NULL
+            : PyObject_CallMethodOneArg(object, self->state->str_init,
+                                        maxsize == NULL ? zero : maxsize);
+    Py_XDECREF(zero);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static int
+is_name(PyObject *name, PyObject *wanted)
+{
+    return name == wanted || PyUnicode_Compare(name, wanted) == 0;
+}
+
+/* A hook may also be set on an object. */
+static int
+queue_setattro(PyObject *object, PyObject *name, PyObject *value)
+{
+    struct queue *self = QUEUE(object);
+
+    if (PyObject_GenericSetAttr(object, name, value) < 0) {
+        return -1;
+    }
+    if (self->state == NULL || !PyUnicode_Check(name)) {
+        return 0;
+    }
+    if (is_name(name, self->state->str_put)) {
+        self->overrides_put = 1;
+    }
+    else if (is_name(name, self->state->str_get)) {
+        self->overrides_get = 1;
+    }
+    else if (!self->is_open && self->items != NULL &&
+             (is_name(name, self->state->str_put_hook) ||
+              is_name(name, self->state->str_get_hook) ||
+              is_name(name, self->state->str_qsize))) {
+        return open_queue(self);
+    }
+    return 0;
+}
+
+static int
+queue_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(QUEUE(object)->items);
+    Py_VISIT(QUEUE(object)->maxsize);
+    Py_VISIT(QUEUE(object)->conditions);
+    return 0;
+}
+
+static int
+queue_clear(PyObject *object)
+{
+    Py_CLEAR(QUEUE(object)->items);
+    Py_CLEAR(QUEUE(object)->maxsize);
+    return 0;
+}
+
+static void
+queue_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+
+    PyObject_GC_UnTrack(object);
+    (void)queue_clear(object);
+    Py_CLEAR(QUEUE(object)->conditions);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef queue_methods[] = {
+    {"put", PYCONC_FAST_METHOD(queue_put), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("put($self, /, item, block=True, timeout=None)\n--\n\n"
+               "Put an item in, waiting for room at most timeout seconds.\n\n"
+               "Raises Full if there is none, ShutDown after shutdown().")},
+    {"get", PYCONC_FAST_METHOD(queue_get), METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("get($self, /, block=True, timeout=None)\n--\n\n"
+               "Take an item out, waiting for one at most timeout seconds.\n\n"
+               "Raises Empty if there is none, ShutDown after shutdown().")},
+    {"put_nowait", queue_put_nowait, METH_O,
+     PyDoc_STR("put_nowait($self, item, /)\n--\n\n"
+               "Put an item in; Full if there is no room.")},
+    {"get_nowait", queue_get_nowait, METH_NOARGS,
+     PyDoc_STR("get_nowait($self, /)\n--\n\n"
+               "Take an item out; Empty if there is none.")},
+    {"put_many", PYCONC_FAST_METHOD(queue_put_many),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("put_many($self, /, items, block=True, timeout=None)\n--\n\n"
+               "Put all items in, in order, within timeout seconds.\n\n"
+               "An exception's `remaining` has those that were not put.")},
+    {"get_many", PYCONC_FAST_METHOD(queue_get_many),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("get_many($self, /, max, timeout=None)\n--\n\n"
+               "Take what there is, up to max items; wait for the first one.\n\n"
+               "Raises Empty if none came within timeout seconds.")},
+    {"task_done", queue_task_done, METH_NOARGS,
+     PyDoc_STR("task_done($self, /)\n--\n\n"
+               "Say that an item that was taken has been dealt with.\n\n"
+               "Raises ValueError if there are no more such items.")},
+    {"join", queue_join, METH_NOARGS,
+     PyDoc_STR("join($self, /)\n--\n\n"
+               "Wait until all items have been dealt with.")},
+    {"shutdown", PYCONC_FAST_METHOD(queue_shutdown),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("shutdown($self, /, immediate=False)\n--\n\n"
+               "Have put() raise ShutDown, and get() once it is empty.\n\n"
+               "immediate drops the items that are left.")},
+    {"qsize", queue_qsize, METH_NOARGS,
+     PyDoc_STR("qsize($self, /)\n--\n\nReturn how many items there are.")},
+    {"empty", queue_empty, METH_NOARGS,
+     PyDoc_STR("empty($self, /)\n--\n\nReturn whether there are none.")},
+    {"full", queue_full, METH_NOARGS,
+     PyDoc_STR("full($self, /)\n--\n\nReturn whether there is no room.")},
+    {"_awaiter", queue_awaiter, METH_O,
+     PyDoc_STR("_awaiter($self, getting, /)\n--\n\n"
+               "Make a place for a coroutine that waits.")},
+    {"_offer", queue_offer, METH_NOARGS,
+     PyDoc_STR("_offer($self, /)\n--\n\nHave coroutines that wait look.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef queue_getset[] = {
+    {"queue", get_items, set_items, PyDoc_STR("The items."), NULL},
+    {"maxsize", get_maxsize, set_maxsize,
+     PyDoc_STR("How many items there may be; any number if not positive."),
+     NULL},
+    {"unfinished_tasks", get_unfinished, set_unfinished,
+     PyDoc_STR("Items put and not yet said to be done."), NULL},
+    {"is_shutdown", get_is_shutdown, set_is_shutdown,
+     PyDoc_STR("Whether shutdown() was called."), NULL},
+    {"mutex", get_condition, NULL, NULL, (void *)0},
+    {"not_empty", get_condition, NULL, NULL, (void *)1},
+    {"not_full", get_condition, NULL, NULL, (void *)2},
+    {"all_tasks_done", get_condition, NULL, NULL, (void *)3},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static char queue_doc[] = PyDoc_STR("What the queues of pyconc.queue do.");
+
+static PyType_Slot queue_slots[] = {
+    {Py_tp_doc, queue_doc},
+    {Py_tp_init, (void *)queue_init},
+    {Py_tp_setattro, (void *)queue_setattro},
+    {Py_tp_dealloc, (void *)queue_dealloc},
+    {Py_tp_traverse, (void *)queue_traverse},
+    {Py_tp_clear, (void *)queue_clear},
+    {Py_tp_methods, queue_methods},
+    {Py_tp_getset, queue_getset},
+    {0, NULL},
+};
+
+PyType_Spec pyconc_queue_spec = {
+    .name = "pyconc._core.Queue",
+    .basicsize = sizeof(struct queue),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = queue_slots,
+};

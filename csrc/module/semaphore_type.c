@@ -1,0 +1,238 @@
+/* threading.Semaphore and BoundedSemaphore: permits, and who waits for one. */
+#include "locks/waitlist.h"
+#include "module/module.h"
+#include "platform/clock.h"
+#include "py/arguments.h"
+
+struct semaphore {
+    PyObject_HEAD
+    struct pyconc_waitlist waiting; /* for a chance */
+    Py_ssize_t permits;
+    Py_ssize_t bound; /* the most there may be; -1: no bound */
+};
+
+#define SEMAPHORE(object) ((struct semaphore *)(object))
+
+static int
+semaphore_init(PyObject *self, PyObject *arguments, PyObject *keywords)
+{
+    static const char *const names[] = {"value", NULL};
+    PyObject *value = NULL;
+    Py_ssize_t permits = 1;
+
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:Semaphore",
+                                     pyconc_keywords(names), &value)) {
+        return -1;
+    }
+    if (value != NULL) {
+        PyObject *zero = PyLong_FromLong(0);
+        int negative =
+            zero == NULL ? -1 : PyObject_RichCompareBool(value, zero, Py_LT);
+        Py_XDECREF(zero);
+        if (negative > 0) {
+            PyErr_SetString(PyExc_ValueError,
+                            "semaphore initial value must be >= 0");
+        }
+        if (negative != 0) {
+            return -1;
+        }
+        permits = PyNumber_AsSsize_t(value, PyExc_OverflowError);
+        if (permits == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    SEMAPHORE(self)->permits = permits;
+    SEMAPHORE(self)->bound = -1;
+    return 0;
+}
+
+/* --- acquire ------------------------------------------------------------- */
+
+/* 1 with a permit, 0 without, -1 with an exception. */
+static int
+wait_for_permit(struct semaphore *semaphore, int64_t deadline_ns)
+{
+    struct pyconc_place place;
+    int status;
+
+    pyconc_waitlist_join(&semaphore->waiting, &place, NULL);
+    while ((status = pyconc_waitlist_wait(&semaphore->waiting, &place,
+                                          deadline_ns)) == 0 &&
+           semaphore->permits == 0) {
+        pyconc_waitlist_rejoin(&semaphore->waiting, &place);
+    }
+    if (status == 0) {
+        semaphore->permits--;
+    }
+    pyconc_waitlist_offer(&semaphore->waiting, semaphore->permits);
+    return status == 0 ? 1 : status > 0 ? 0 : -1;
+}
+
+static int
+acquire(struct semaphore *semaphore, PyObject *blocking, PyObject *timeout)
+{
+    int blocks = blocking == NULL ? 1 : PyObject_IsTrue(blocking);
+    int64_t deadline_ns;
+
+    if (blocks < 0) {
+        return -1;
+    }
+    if (!blocks && timeout != NULL && timeout != Py_None) {
+        PyErr_SetString(PyExc_ValueError,
+                        "can't specify timeout for non-blocking acquire");
+        return -1;
+    }
+    if (semaphore->permits == 0) {
+        if (!blocks) {
+            return 0;
+        }
+        if (pyconc_deadline_of_lock(timeout, &deadline_ns) < 0) {
+            return -1;
+        }
+        if (semaphore->permits == 0) {
+            return wait_for_permit(semaphore, deadline_ns);
+        }
+    }
+    semaphore->permits--;
+    return 1;
+}
+
+static const char *const acquire_names[] = {"blocking", "timeout", NULL};
+static const struct pyconc_parameters acquire_parameters = {"acquire", 0,
+                                                            acquire_names};
+
+static PyObject *
+semaphore_acquire(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
+                  PyObject *keywords)
+{
+    PyObject *out[2] = {NULL, NULL};
+
+    if (pyconc_arguments(&acquire_parameters, arguments, count, keywords,
+                         out) < 0) {
+        return NULL;
+    }
+    int status = acquire(SEMAPHORE(self), out[0], out[1]);
+    return status < 0 ? NULL : PyBool_FromLong(status);
+}
+
+/* --- release ------------------------------------------------------------- */
+
+static PyObject *
+release(struct semaphore *semaphore, Py_ssize_t count)
+{
+    if (count < 1) {
+        PyErr_SetString(PyExc_ValueError, "n must be one or more");
+        return NULL;
+    }
+    if (semaphore->bound >= 0 &&
+        count > semaphore->bound - semaphore->permits) {
+        PyErr_SetString(PyExc_ValueError, "Semaphore released too many times");
+        return NULL;
+    }
+    if (count > PY_SSIZE_T_MAX - semaphore->permits) {
+        PyErr_SetString(PyExc_OverflowError,
+                        "a semaphore cannot hold so many permits");
+        return NULL;
+    }
+    semaphore->permits += count;
+    pyconc_waitlist_offer(&semaphore->waiting, semaphore->permits);
+    Py_RETURN_NONE;
+}
+
+static const char *const release_names[] = {"n", NULL};
+static const struct pyconc_parameters release_parameters = {"release", 0,
+                                                            release_names};
+
+static PyObject *
+semaphore_release(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
+                  PyObject *keywords)
+{
+    PyObject *n = NULL;
+    Py_ssize_t permits = 1;
+
+    if (pyconc_arguments(&release_parameters, arguments, count, keywords, &n) <
+        0) {
+        return NULL;
+    }
+    if (n != NULL) {
+        permits = PyNumber_AsSsize_t(n, PyExc_OverflowError);
+        if (permits == -1 && PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    return release(SEMAPHORE(self), permits);
+}
+
+static PyObject *
+semaphore_exit(PyObject *self, PyObject *const *Py_UNUSED(arguments),
+               Py_ssize_t Py_UNUSED(count))
+{
+    /* A subclass may count its releases. */
+    return PyObject_CallMethodNoArgs(
+        self, pyconc_state_of(Py_TYPE(self))->str_release);
+}
+
+/* --- what it shows ------------------------------------------------------- */
+
+static PyObject *
+get_value(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSsize_t(SEMAPHORE(self)->permits);
+}
+
+static PyObject *
+get_bound(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromSsize_t(SEMAPHORE(self)->bound);
+}
+
+static int
+set_bound(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    Py_ssize_t bound = value == NULL ? -1 : PyLong_AsSsize_t(value);
+
+    if (bound == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    SEMAPHORE(self)->bound = bound;
+    return 0;
+}
+
+static PyMethodDef semaphore_methods[] = {
+    {"acquire", PYCONC_FAST_METHOD(semaphore_acquire),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("acquire($self, /, blocking=True, timeout=None)\n--\n\n"
+               "Take a permit, waiting for one at most timeout seconds.\n\n"
+               "Return whether one was taken.")},
+    {"__enter__", PYCONC_FAST_METHOD(semaphore_acquire),
+     METH_FASTCALL | METH_KEYWORDS, NULL},
+    {"release", PYCONC_FAST_METHOD(semaphore_release),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("release($self, /, n=1)\n--\n\n"
+               "Give n permits back; wake so many threads that wait.")},
+    {"__exit__", PYCONC_FAST_METHOD(semaphore_exit), METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef semaphore_getset[] = {
+    {"_value", get_value, NULL, NULL, NULL},
+    {"_initial_value", get_bound, set_bound, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static char semaphore_doc[] = PyDoc_STR("What threading.Semaphore does.");
+
+static PyType_Slot semaphore_slots[] = {
+    {Py_tp_doc, semaphore_doc},
+    {Py_tp_init, (void *)semaphore_init},
+    {Py_tp_methods, semaphore_methods},
+    {Py_tp_getset, semaphore_getset},
+    {0, NULL},
+};
+
+PyType_Spec pyconc_semaphore_spec = {
+    .name = "pyconc._core.Semaphore",
+    .basicsize = sizeof(struct semaphore),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = semaphore_slots,
+};

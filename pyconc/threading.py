@@ -1,0 +1,215 @@
+"""Threads and what they wait on, in C.
+
+Mirrors `threading` of the running version: `Condition`, `Semaphore`,
+`BoundedSemaphore`, `Event` and `Barrier` are pyconc's; `Thread` adds the
+aliases that Python has dropped; everything else, private names too, is the
+standard library's own object.  Threads of both see each other.
+
+`AtomicInt` is new.  With the environment variable PYCONC_DEBUG_LOCKS set,
+`Lock`, `RLock` and `Thread.join` report waits that take long and raise
+`DeadlockError` instead of waiting for ever in a circle.
+"""
+
+import os
+import sys
+import threading as _threading
+import types
+import warnings
+from threading import *  # noqa: F403
+from threading import Lock, RLock, __excepthook__  # noqa: F401
+from threading import Thread as _Thread
+from typing import Any
+
+from . import _core
+from .errors import DeadlockError
+
+__all__ = [*_threading.__all__, "AtomicInt", "DeadlockError"]
+
+
+def _described(self: object, state: str) -> str:
+    kind = type(self)
+    module = kind.__module__.removeprefix("pyconc.")  # as in the stdlib
+    return f"<{module}.{kind.__qualname__} at {id(self):#x}: {state}>"
+
+
+def _deprecated(old: str, new: str) -> None:
+    warnings.warn(
+        f"{old}() is deprecated, use {new}() instead",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+
+
+class Condition(_core.Condition):
+    """Let threads wait until another one notifies them, under a lock.
+
+    lock: anything with acquire() and release(); by default a new RLock.
+
+    Threads are woken in the order in which they came.  A thread that is
+    interrupted by a signal handler's exception while it takes a plain Lock
+    again holds it when the exception comes out.  Mirrors
+    `threading.Condition`.
+    """
+
+    def notifyAll(self) -> None:  # noqa: N802
+        """Deprecated: use notify_all()."""
+        _deprecated("notifyAll", "notify_all")
+        self.notify_all()
+
+    def _at_fork_reinit(self) -> None:
+        self._lock._at_fork_reinit()
+
+    def __repr__(self) -> str:
+        return f"<Condition({self._lock}, {self._waiting})>"
+
+
+class Semaphore(_core.Semaphore):
+    """A number of permits that threads take and give back.
+
+    Who waits longest is woken first, but a thread that comes just then may be
+    faster.  release() is safe in signal handlers and finalizers.  Mirrors
+    `threading.Semaphore`.
+    """
+
+    def __repr__(self) -> str:
+        return _described(self, f"value={self._value}")
+
+
+class BoundedSemaphore(Semaphore):
+    """A semaphore that refuses to be given more than it had at first.
+
+    Mirrors `threading.BoundedSemaphore`.
+    """
+
+    def __init__(self, value: int = 1) -> None:
+        super().__init__(value)
+        self._initial_value = value
+
+    def __repr__(self) -> str:
+        return _described(self, f"value={self._value}/{self._initial_value}")
+
+
+class Event(_core.Event):
+    """A flag that threads wait for.
+
+    set() is safe in signal handlers and finalizers.  Mirrors
+    `threading.Event`.
+    """
+
+    def isSet(self) -> bool:  # noqa: N802
+        """Deprecated: use is_set()."""
+        _deprecated("isSet", "is_set")
+        return self.is_set()
+
+    def _at_fork_reinit(self) -> None:
+        """Do nothing: nobody waits in a forked child."""
+
+    def __repr__(self) -> str:
+        return _described(self, "set" if self.is_set() else "unset")
+
+
+class Barrier(_core.Barrier):
+    """Let a number of threads wait for each other, again and again.
+
+    action: called by one of them before they go on; timeout: seconds, for
+    wait() without one.  Mirrors `threading.Barrier`.
+    """
+
+    def __repr__(self) -> str:
+        if self.broken:
+            return _described(self, "broken")
+        return _described(self, f"waiters={self.n_waiting}/{self.parties}")
+
+
+class AtomicInt(_core.AtomicInt):
+    """A 64-bit number that threads change without a lock.
+
+    `n += 1` and `n -= 1` change the object itself, safely; add() and sub()
+    also return the new value.  Compare int(n), not n.
+    """
+
+    def __repr__(self) -> str:
+        return f"AtomicInt({self.load()})"
+
+
+class _ThreadType(type):
+    """Every thread of the process is one of ours."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        if cls is Thread:
+            return isinstance(instance, _Thread)
+        return super().__instancecheck__(instance)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        if cls is Thread:
+            return issubclass(subclass, _Thread)
+        return super().__subclasscheck__(subclass)
+
+
+class Thread(_Thread, metaclass=_ThreadType):
+    """A thread of control.
+
+    The standard library's, with the method names that older programs use.
+    `isinstance(t, Thread)` is true for its threads too.
+    """
+
+    def isAlive(self) -> bool:  # noqa: N802
+        """Deprecated: use is_alive()."""
+        _deprecated("isAlive", "is_alive")
+        return self.is_alive()
+
+
+def _alias(name: str, new: str) -> None:
+    """Give Thread a name that the running version no longer has."""
+
+    def method(self: Thread, *arguments: Any) -> Any:
+        warnings.warn(
+            f"{name}() is deprecated, {new}", DeprecationWarning, stacklevel=2
+        )
+        attribute = name[3:].lower() if name != "isDaemon" else "daemon"
+        if arguments:
+            return setattr(self, attribute, *arguments)
+        return getattr(self, attribute)
+
+    if not hasattr(_Thread, name):
+        method.__name__ = name
+        setattr(Thread, name, method)
+
+
+_alias("getName", "get the name attribute instead")
+_alias("setName", "set the name attribute instead")
+_alias("isDaemon", "get the daemon attribute instead")
+_alias("setDaemon", "set the daemon attribute instead")
+
+
+_OURS = frozenset(
+    name
+    for name, value in globals().items()
+    if name.startswith("__") or value is not getattr(_threading, name, None)
+)
+
+
+class _Mirror(types.ModuleType):
+    """What is not ours is the standard library's: read, set and patched."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_threading, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _OURS and hasattr(_threading, name):
+            setattr(_threading, name, value)
+        super().__setattr__(name, value)
+
+    @property
+    def excepthook(self) -> Any:
+        return _threading.excepthook
+
+    @excepthook.setter
+    def excepthook(self, hook: Any) -> None:
+        pass  # set there by __setattr__
+
+
+if os.environ.get("PYCONC_DEBUG_LOCKS", "0") not in ("", "0"):
+    from ._lock_debug import Lock, RLock, Thread  # type: ignore[assignment]
+
+sys.modules[__name__].__class__ = _Mirror
