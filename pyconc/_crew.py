@@ -76,7 +76,9 @@ class ThreadGroup:
     def start(self, wanted: int) -> None:
         """Bring the number of threads up to `wanted`, all or nothing."""
         try:
-            while self.engine.worker_count < wanted:
+            for _ in range(wanted - self.engine.worker_count):
+                if self.engine.broken is not None:
+                    break  # by an initializer
                 self.grow()
         except BaseException:
             self.close()
@@ -207,7 +209,9 @@ class ThreadGroup:
 
     def _after_fork_in_child(self) -> None:
         self._lock = threading.RLock()
-        self.threads.clear()
+        # A task that forks goes on in the child, in what is left of its
+        # thread.
+        self.threads.intersection_update([threading.current_thread()])
         self._collector = None
         if self.engine.after_fork():
             self._owner = os.getpid()

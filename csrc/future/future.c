@@ -47,36 +47,44 @@ log_failure(struct pyconc_state *state, const char *what, PyObject *self)
     Py_XDECREF(error);
 }
 
-static void
+/* 0, or -1 with an exception that is no Exception: KeyboardInterrupt. */
+static int
 run_callback(struct pyconc_state *state, PyObject *self, PyObject *callback)
 {
     PyObject *result = PyObject_CallOneArg(callback, self);
 
     if (result != NULL) {
         Py_DECREF(result);
-        return;
+        return 0;
     }
-    /* The stdlib catches Exception here; what is not one (SystemExit) would
-     * end the thread that completes everybody's futures. */
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return -1;
+    }
     log_failure(state, "exception calling callback for %r", self);
+    return 0;
 }
 
-static void
+/* As run_callback; what comes after the one that raised is not called, as in
+ * the stdlib. */
+static int
 run_callbacks(struct pyconc_state *state, struct pyconc_future *future)
 {
     PyObject *callbacks = future->callbacks;
+    int status = 0;
 
     future->callbacks = NULL;
     future->outcome.has_callbacks = 0;
     if (callbacks == NULL) {
-        return;
+        return 0;
     }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(callbacks); i++) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(callbacks) && status == 0;
+         i++) {
         PyObject *callback = Py_NewRef(PyList_GET_ITEM(callbacks, i));
-        run_callback(state, (PyObject *)future, callback);
+        status = run_callback(state, (PyObject *)future, callback);
         Py_DECREF(callback);
     }
     Py_DECREF(callbacks);
+    return status;
 }
 
 /* Enter the condition if there is one: 0, or -1 with an exception. */
@@ -130,14 +138,17 @@ tell_waiters(struct pyconc_future *future, PyObject *method)
     }
 }
 
+/* `entered` is the condition that is held; one that was made since then has
+ * nobody who waits. */
 static void
-notify_condition(struct pyconc_state *state, struct pyconc_future *future)
+notify_condition(struct pyconc_state *state, struct pyconc_future *future,
+                 PyObject *entered)
 {
-    if (future->condition == NULL) {
+    if (entered == NULL) {
         return;
     }
     PyObject *result =
-        PyObject_CallMethodNoArgs(future->condition, state->str_notify_all);
+        PyObject_CallMethodNoArgs(entered, state->str_notify_all);
     if (result == NULL) {
         PyErr_WriteUnraisable((PyObject *)future);
     }
@@ -147,7 +158,8 @@ notify_condition(struct pyconc_state *state, struct pyconc_future *future)
 /* The part of a completion that the condition covers.  The condition, if
  * there is one, is held. */
 static void
-finish_locked(struct pyconc_state *state, struct pyconc_future *future)
+finish_locked(struct pyconc_state *state, struct pyconc_future *future,
+              PyObject *entered)
 {
     int is_error = pyconc_kind_is_error(future->outcome.kind);
 
@@ -155,7 +167,7 @@ finish_locked(struct pyconc_state *state, struct pyconc_future *future)
     future->outcome.state = PYCONC_FINISHED;
     tell_waiters(future,
                  is_error ? state->str_add_exception : state->str_add_result);
-    notify_condition(state, future);
+    notify_condition(state, future, entered);
     pyconc_outcome_fire(&future->outcome);
 }
 
@@ -172,12 +184,17 @@ pyconc_future_complete_special(struct pyconc_state *state,
             Py_CLEAR(entered);
         }
         if (outcome->arrived) {
-            finish_locked(state, future);
+            finish_locked(state, future, entered);
         }
         exit_condition(state, future, entered);
         Py_XDECREF(entered);
     }
-    run_callbacks(state, future);
+    /* In a thread that completes everybody's futures: SystemExit must not
+     * end it. */
+    while (run_callbacks(state, future) < 0) {
+        log_failure(state, "exception calling callback for %r",
+                    (PyObject *)future);
+    }
     pyconc_outcome_detach(outcome);
     Py_DECREF(future);
 }
@@ -207,23 +224,26 @@ set_outcome(struct pyconc_future *future, PyObject *value,
     pyconc_outcome_set_value(outcome, Py_NewRef(value));
     outcome->kind = (uint8_t)kind;
     outcome->task = NULL;
-    finish_locked(state, future);
+    finish_locked(state, future, entered);
     exit_condition(state, future, entered);
     Py_XDECREF(entered);
-    run_callbacks(state, future);
+    int status = run_callbacks(state, future);
     pyconc_outcome_detach(outcome);
-    Py_RETURN_NONE;
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 void
 pyconc_future_finish(struct pyconc_future *future, PyObject *value,
                      uint8_t kind)
 {
+    struct pyconc_state *state = state_of((PyObject *)future);
     PyObject *result =
         set_outcome(future, value, (enum pyconc_value_kind)kind);
 
     if (result == NULL) {
-        PyErr_WriteUnraisable((PyObject *)future);
+        /* A callback raised SystemExit, say, which must not end the worker. */
+        log_failure(state, "exception calling callback for %r",
+                    (PyObject *)future);
     }
     Py_XDECREF(result);
     Py_DECREF(value);
@@ -261,14 +281,17 @@ future_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
         if (by_engine) {
             tell_waiters(future, state->str_add_cancelled);
         }
-        notify_condition(state, future);
+        notify_condition(state, future, entered);
         pyconc_outcome_fire(outcome);
     }
     exit_condition(state, future, entered);
     Py_XDECREF(entered);
     if (may) {
-        run_callbacks(state, future);
+        int status = run_callbacks(state, future);
         pyconc_outcome_detach(outcome);
+        if (status < 0) {
+            return NULL;
+        }
     }
     return PyBool_FromLong(cancelled || may);
 }
@@ -385,13 +408,19 @@ future_add_done_callback(PyObject *self, PyObject *const *arguments,
     if (pyconc_outcome_is_done(outcome) && !outcome->queued_special) {
         exit_condition(state, future, entered);
         Py_XDECREF(entered);
-        run_callback(state, self, callback);
-        Py_RETURN_NONE;
+        return run_callback(state, self, callback) < 0 ? NULL
+                                                       : Py_NewRef(Py_None);
     }
     int failed = 0;
     pyconc_outcome_track(outcome);
     if (future->callbacks == NULL) {
-        future->callbacks = PyList_New(0);
+        PyObject *callbacks = PyList_New(0);
+        if (future->callbacks == NULL) {
+            future->callbacks = callbacks;
+        }
+        else {
+            Py_XDECREF(callbacks); /* what that collected added one, too */
+        }
     }
     if (future->callbacks == NULL ||
         PyList_Append(future->callbacks, callback) < 0) {
@@ -412,7 +441,9 @@ future_add_done_callback(PyObject *self, PyObject *const *arguments,
     if (pyconc_outcome_is_done(outcome) && !outcome->queued_special) {
         /* It was completed in between: to make the list may have collected
          * garbage, which lets other threads run. */
-        run_callbacks(state, future);
+        if (run_callbacks(state, future) < 0) {
+            return NULL;
+        }
     }
     Py_RETURN_NONE;
 }
@@ -553,7 +584,9 @@ future_set_exception(PyObject *self, PyObject *const *arguments,
 static PyObject *
 future_invoke_callbacks(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    run_callbacks(state_of(self), AS_FUTURE(self));
+    if (run_callbacks(state_of(self), AS_FUTURE(self)) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 

@@ -298,14 +298,16 @@ pyconc_outcome_wait(struct pyconc_outcome *outcome, int64_t deadline_ns)
         return 0;
     }
 
-    struct pyconc_waiter waiter;
-    struct pyconc_link link = {.until_notified = 0};
-    pyconc_waiter_init(&waiter, 1);
-    pyconc_outcome_link(outcome, &link, &waiter);
+    struct pyconc_single *single = pyconc_single_new();
+    if (single == NULL) {
+        return -1;
+    }
+    pyconc_outcome_link(outcome, &single->link, &single->waiter);
     PyObject *object = Py_NewRef(outcome->object);
-    int result = pyconc_wait(&waiter, outcome->source, deadline_ns);
-    pyconc_outcome_unlink(outcome, &link);
+    int result = pyconc_wait(&single->waiter, outcome->source, deadline_ns);
+    pyconc_outcome_unlink(outcome, &single->link);
     Py_DECREF(object);
+    pyconc_single_free(single);
     return result;
 }
 

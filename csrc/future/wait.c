@@ -21,6 +21,26 @@ pyconc_waiter_init(struct pyconc_waiter *waiter, Py_ssize_t missing)
     *waiter = (struct pyconc_waiter){.missing = missing};
 }
 
+struct pyconc_single *
+pyconc_single_new(void)
+{
+    struct pyconc_single *single = PyMem_Malloc(sizeof(*single));
+
+    if (single == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    pyconc_waiter_init(&single->waiter, 1);
+    single->link = (struct pyconc_link){.waiter = &single->waiter};
+    return single;
+}
+
+void
+pyconc_single_free(struct pyconc_single *single)
+{
+    PyMem_Free(single);
+}
+
 void
 pyconc_waiter_wake(struct pyconc_waiter *waiter)
 {

@@ -102,6 +102,17 @@ struct pyconc_waiter {
 
 void pyconc_waiter_init(struct pyconc_waiter *waiter, Py_ssize_t missing);
 
+/* A waiter that waits for one thing, with its link: not on the thread's stack,
+ * for when the interpreter ends, threads that ask for the GIL vanish with
+ * theirs, and whoever completes something afterwards still finds the waiter.
+ * NULL with MemoryError. */
+struct pyconc_single {
+    struct pyconc_waiter waiter;
+    struct pyconc_link link;
+};
+struct pyconc_single *pyconc_single_new(void);
+void pyconc_single_free(struct pyconc_single *single);
+
 /* Wake this waiter: it is satisfied, or has to look. */
 void pyconc_waiter_wake(struct pyconc_waiter *waiter);
 

@@ -1,6 +1,8 @@
 /* See awaiter.h. */
 #include "locks/awaiter.h"
 
+#include "locks/types.h"
+
 struct awaiter {
     PyObject_HEAD
     struct pyconc_place place;

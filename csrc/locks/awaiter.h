@@ -5,8 +5,6 @@
 #include "locks/waitlist.h"
 #include "py/state.h"
 
-extern PyType_Spec pyconc_awaiter_spec;
-
 /* Make a place in a list of `owner`, not yet joined.  Whenever it leaves
  * `offer` is called, so that L1 holds.  New reference, or NULL. */
 PyObject *pyconc_awaiter_new(struct pyconc_state *state, PyObject *owner,

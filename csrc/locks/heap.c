@@ -118,8 +118,7 @@ pyconc_heap_pop(PyObject *heap)
         PyErr_SetString(PyExc_RuntimeError,
                         "comparing two items changed the queue's list");
     }
-    if (PyErr_Occurred() ||
-        PyList_SetSlice(heap, size, size + 1, NULL) < 0) {
+    if (PyErr_Occurred() || PyList_SetSlice(heap, size, size + 1, NULL) < 0) {
         Py_DECREF(first);
         Py_DECREF(last);
         return NULL;

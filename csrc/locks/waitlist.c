@@ -71,6 +71,23 @@ take_out(struct pyconc_waitlist *list, struct pyconc_place *place)
     list->length--;
 }
 
+struct pyconc_place *
+pyconc_place_new(void)
+{
+    struct pyconc_place *place = PyMem_Malloc(sizeof(*place));
+
+    if (place == NULL) {
+        PyErr_NoMemory();
+    }
+    return place;
+}
+
+void
+pyconc_place_free(struct pyconc_place *place)
+{
+    PyMem_Free(place);
+}
+
 void
 pyconc_waitlist_join(struct pyconc_waitlist *list, struct pyconc_place *place,
                      PyObject *awaiter)

@@ -1,9 +1,10 @@
 /* Threads and coroutines that wait for something, in order.
  *
  * Each has a place of its own and is woken by name: with one word per object
- * a newcomer could take a wake that was meant for somebody else.  A place
- * lies on the stack of the thread that waits, or in an Awaiter that a
- * coroutine holds (awaiter.h).  Everything here is
+ * a newcomer could take a wake that was meant for somebody else.  A place is
+ * allocated, or lies in an Awaiter that a coroutine holds (awaiter.h).  It is
+ * not on a stack: when the interpreter ends, threads that ask for the GIL
+ * vanish with theirs, and finalizers may still wake them.  Everything here is
  * protected by the GIL.
  *
  * Whoever wakes takes the place out of the list.  What that means is the
@@ -50,6 +51,10 @@ struct pyconc_waitlist { /* zeroed memory is valid */
     uint32_t forks;   /* of the process whose places these are */
     struct conc_patience patience;
 };
+
+/* A thread's place, not yet in a list: NULL with MemoryError. */
+struct pyconc_place *pyconc_place_new(void);
+void pyconc_place_free(struct pyconc_place *place);
 
 /* Enter the list at the end.  `awaiter` as in the place. */
 void pyconc_waitlist_join(struct pyconc_waitlist *list,

@@ -161,11 +161,9 @@ help(struct completions *self, int64_t deadline_ns)
             link->waiter == NULL ? NULL : outcome_of(link->object);
         if (outcome != NULL && outcome->task != NULL) {
             struct pyconc_source *source = outcome->source;
-            int helped = source->ops->help == NULL
-                             ? 0
-                             : source->ops->help(source, outcome->task);
-            if (helped <= 0) {
-                return helped;
+            if (source->ops->help != NULL &&
+                source->ops->help(source, outcome->task) < 0) {
+                return -1;
             }
         }
         self->helped++;

@@ -69,7 +69,7 @@ engine_fail(PyObject *self, PyObject *arguments)
     if (!PyArg_ParseTuple(arguments, "O|O:fail", &error, &refusal)) {
         return NULL;
     }
-    engine->ops->fail(engine, error, refusal != Py_None ? refusal : error);
+    pyconc_engine_fail(engine, error, refusal != Py_None ? refusal : error);
     Py_RETURN_NONE;
 }
 
@@ -111,7 +111,7 @@ engine_close(PyObject *self, PyObject *Py_UNUSED(ignored))
     }
     engine->source.ops->drain(&engine->source, PY_SSIZE_T_MAX);
     engine->ops->settle(engine);
-    return PyBool_FromLong(engine->pending > 0);
+    return PyBool_FromLong(!pyconc_engine_is_idle(engine));
 }
 
 static PyObject *
@@ -122,6 +122,9 @@ engine_halt(PyObject *self, PyObject *Py_UNUSED(ignored))
     engine->phase = PYCONC_ENGINE_ENDED;
     if (pyconc_engine_is_ours(engine)) {
         engine->ops->halt(engine);
+        if (pyconc_engine_is_idle(engine)) {
+            engine->ops->settle(engine);
+        }
     }
     Py_RETURN_NONE;
 }
@@ -164,7 +167,7 @@ engine_wait_idle(PyObject *self, PyObject *timeout)
         return NULL;
     }
     engine->source.ops->drain(&engine->source, PY_SSIZE_T_MAX);
-    if (engine->pending == 0) {
+    if (pyconc_engine_is_idle(engine)) {
         Py_RETURN_TRUE;
     }
     int status =
@@ -175,7 +178,12 @@ engine_wait_idle(PyObject *self, PyObject *timeout)
 static PyObject *
 get_pending(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromSsize_t(PYCONC_ENGINE(self)->pending);
+    struct pyconc_engine *engine = PYCONC_ENGINE(self);
+
+    /* An input that is still read will bring more. */
+    return PyLong_FromSsize_t(
+        engine->pending +
+        (pyconc_engine_is_idle(engine) || engine->pending > 0 ? 0 : 1));
 }
 
 static PyObject *

@@ -4,7 +4,7 @@
 #include "codec/codec.h"
 #include "future/block.h"
 #include "future/future.h"
-#include "locks/awaiter.h"
+#include "locks/types.h"
 #include "platform/cpus.h"
 #include "platform/forks.h"
 #include "platform/status.h"
@@ -157,7 +157,7 @@ add_types(PyObject *module, struct pyconc_state *state)
         {&state->semaphore_type, &pyconc_semaphore_spec, NULL},
         {&state->condition_type, &pyconc_condition_spec, NULL},
         {&state->barrier_type, &pyconc_barrier_spec, NULL},
-        {&state->atomic_int_type, &pyconc_atomic_int_spec, NULL},
+        {&state->counter_type, &pyconc_counter_spec, NULL},
         {&state->queue_type, &pyconc_queue_spec, NULL},
         {&state->awaiter_type, &pyconc_awaiter_spec, NULL},
     };
@@ -231,7 +231,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->semaphore_type);
     Py_VISIT(state->condition_type);
     Py_VISIT(state->barrier_type);
-    Py_VISIT(state->atomic_int_type);
+    Py_VISIT(state->counter_type);
     Py_VISIT(state->queue_type);
     Py_VISIT(state->awaiter_type);
     Py_VISIT(state->rlock_class);
@@ -281,7 +281,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->semaphore_type);
     Py_CLEAR(state->condition_type);
     Py_CLEAR(state->barrier_type);
-    Py_CLEAR(state->atomic_int_type);
+    Py_CLEAR(state->counter_type);
     Py_CLEAR(state->queue_type);
     Py_CLEAR(state->awaiter_type);
     Py_CLEAR(state->rlock_class);

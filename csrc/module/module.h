@@ -17,11 +17,4 @@ extern PyType_Spec pyconc_worker_spec;         /* worker_type.c */
 extern PyType_Spec pyconc_submitter_spec;      /* submitter_type.c */
 extern PyType_Spec pyconc_completions_spec;    /* completions_type.c */
 
-extern PyType_Spec pyconc_event_spec;      /* event_type.c */
-extern PyType_Spec pyconc_semaphore_spec;  /* semaphore_type.c */
-extern PyType_Spec pyconc_condition_spec;  /* condition_type.c */
-extern PyType_Spec pyconc_barrier_spec;    /* barrier_type.c */
-extern PyType_Spec pyconc_atomic_int_spec; /* atomic_int_type.c */
-extern PyType_Spec pyconc_queue_spec;      /* queue_type.c */
-
 #endif

@@ -84,6 +84,15 @@ submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
     if (pyconc_submit_call(engine, &future->outcome, callable, arguments,
                            keywords) < 0) {
         Py_DECREF(future);
+        if (engine->phase != PYCONC_ENGINE_OPEN &&
+            PyErr_ExceptionMatches(PyExc_ValueError)) {
+            /* It was shut down in between. */
+            PyErr_Clear();
+            if (call_hook(self, "_refuse") == 0) {
+                PyErr_SetString(PyExc_RuntimeError,
+                                "cannot schedule new futures after shutdown");
+            }
+        }
         return NULL;
     }
     if (grow(self, engine) < 0) {

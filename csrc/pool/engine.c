@@ -89,6 +89,24 @@ pyconc_engine_check_open(struct pyconc_engine *engine)
 }
 
 int
+pyconc_engine_check_going(struct pyconc_engine *engine)
+{
+    if (engine->phase == PYCONC_ENGINE_CLOSING && engine->broken == NULL &&
+        pyconc_engine_is_ours(engine)) {
+        return 0;
+    }
+    return pyconc_engine_check_open(engine);
+}
+
+int
+pyconc_engine_is_idle(const struct pyconc_engine *engine)
+{
+    return engine->pending == 0 &&
+           (engine->reading == NULL || engine->broken != NULL ||
+            engine->phase == PYCONC_ENGINE_ENDED);
+}
+
+int
 pyconc_engine_refused(struct pyconc_engine *engine)
 {
     return engine->phase != PYCONC_ENGINE_OPEN || engine->broken != NULL ||
@@ -122,17 +140,55 @@ pyconc_engine_accepted(struct pyconc_engine *engine)
 }
 
 void
-pyconc_engine_feeder_begin(struct pyconc_engine *engine)
+pyconc_engine_feeder_begin(struct pyconc_engine *engine,
+                           struct pyconc_reading *reading)
 {
     pyconc_engine_accepted(engine);
     engine->feeders++;
+    if (reading != NULL) {
+        reading->previous = NULL;
+        reading->next = engine->reading;
+        if (reading->next != NULL) {
+            reading->next->previous = reading;
+        }
+        engine->reading = reading;
+    }
 }
 
 void
-pyconc_engine_feeder_end(struct pyconc_engine *engine)
+pyconc_engine_feeder_end(struct pyconc_engine *engine,
+                         struct pyconc_reading *reading)
 {
     engine->feeders--;
-    if (engine->pending == 0) {
+    if (reading != NULL) {
+        if (reading->previous == NULL) {
+            engine->reading = reading->next;
+        }
+        else {
+            reading->previous->next = reading->next;
+        }
+        if (reading->next != NULL) {
+            reading->next->previous = reading->previous;
+        }
+    }
+    if (pyconc_engine_is_idle(engine)) {
+        engine->ops->settle(engine);
+    }
+}
+
+void
+pyconc_engine_fail(struct pyconc_engine *engine, PyObject *error,
+                   PyObject *refusal)
+{
+    engine->ops->fail(engine, error, refusal);
+    if (!pyconc_engine_is_ours(engine)) {
+        return;
+    }
+    struct pyconc_reading *reading = engine->reading;
+    for (; reading != NULL; reading = reading->next) {
+        pyconc_engine_wake_list(&reading->waiters);
+    }
+    if (pyconc_engine_is_idle(engine)) {
         engine->ops->settle(engine);
     }
 }
@@ -155,7 +211,7 @@ pyconc_engine_need_collector(struct pyconc_engine *engine)
     if (engine->has_collector) {
         return 0;
     }
-    if (engine->retiring && engine->pending == 0 &&
+    if (engine->retiring && pyconc_engine_is_idle(engine) &&
         engine->phase != PYCONC_ENGINE_OPEN) {
         return pyconc_engine_check_open(engine); /* it would come too late */
     }
@@ -188,25 +244,30 @@ void
 pyconc_engine_collect(struct pyconc_engine *engine)
 {
     struct pyconc_source *source = &engine->source;
-    struct pyconc_waiter waiter;
+    struct pyconc_single *single = pyconc_single_new();
 
-    pyconc_waiter_init(&waiter, 1);
-    waiter.source = source;
-    source->collector = &waiter;
+    if (single == NULL) {
+        PyErr_WriteUnraisable((PyObject *)engine);
+        engine->has_collector = 0;
+        return;
+    }
+    single->waiter.source = source;
+    source->collector = &single->waiter;
     for (;;) {
         source->ops->drain(source, PY_SSIZE_T_MAX);
         complete_specials(engine);
         if (source->special_first != NULL) {
             continue;
         }
-        if (engine->retiring && engine->pending == 0) {
+        if (engine->retiring && pyconc_engine_is_idle(engine)) {
             break;
         }
-        pyconc_wait_collector(&waiter, source,
+        pyconc_wait_collector(&single->waiter, source,
                               engine->ops->collector_nap_ns(engine));
     }
     source->collector = NULL;
     engine->has_collector = 0;
+    pyconc_single_free(single);
 }
 
 int
@@ -240,18 +301,20 @@ int
 pyconc_engine_wait_on(struct pyconc_engine *engine, struct pyconc_link **list,
                       int64_t deadline_ns)
 {
-    struct pyconc_waiter waiter;
-    struct pyconc_link link = {.waiter = &waiter};
+    struct pyconc_single *single = pyconc_single_new();
 
-    pyconc_waiter_init(&waiter, 1);
-    link.next = *list;
-    *list = &link;
-    int status = pyconc_wait(&waiter, &engine->source, deadline_ns);
+    if (single == NULL) {
+        return -1;
+    }
+    single->link.next = *list;
+    *list = &single->link;
+    int status = pyconc_wait(&single->waiter, &engine->source, deadline_ns);
     for (struct pyconc_link **at = list; *at != NULL; at = &(*at)->next) {
-        if (*at == &link) {
-            *at = link.next;
+        if (*at == &single->link) {
+            *at = single->link.next;
             break;
         }
     }
+    pyconc_single_free(single);
     return status;
 }

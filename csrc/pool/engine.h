@@ -39,6 +39,13 @@ struct pyconc_siblings {
     void *last;
 };
 
+/* An imap whose input is read whether or not results are fetched. */
+struct pyconc_reading {
+    struct pyconc_reading *next;
+    struct pyconc_reading *previous;
+    struct pyconc_link *waiters; /* threads that wait for its next result */
+};
+
 /* A task of a map or imap.  Everything is borrowed. */
 struct pyconc_submission {
     enum pyconc_target target;
@@ -52,6 +59,7 @@ struct pyconc_submission {
      * meant. */
     Py_ssize_t start;
     Py_ssize_t end;
+    uint8_t goes_on; /* part of what was accepted before the pool closed */
 };
 
 /* What an engine offers beside its source. */
@@ -113,7 +121,8 @@ struct pyconc_engine {
     PyObject *pool; /* borrowed: only the Pool itself submits, so it is there
                      * whenever this is used; NULL for an executor */
     PyObject *held; /* owns; the Pool, which lives while it has tasks */
-    Py_ssize_t feeders; /* imaps whose input goes on */
+    Py_ssize_t feeders;             /* imaps whose input goes on */
+    struct pyconc_reading *reading; /* those of them that are read unasked */
     PyObject *weak_references;
     Py_ssize_t pending; /* tasks with an owner; last, beside what else changes
                          * with each task */
@@ -141,6 +150,12 @@ int pyconc_engine_adopt(struct pyconc_engine *engine);
  * pool's error, or ValueError after closing. */
 int pyconc_engine_check_open(struct pyconc_engine *engine);
 
+/* The same, for what may also come while the pool is closing. */
+int pyconc_engine_check_going(struct pyconc_engine *engine);
+
+/* Whether there is nothing to be done, nor to be read of an input. */
+int pyconc_engine_is_idle(const struct pyconc_engine *engine);
+
 /* Whether a submit was refused, or interrupted: then its error is not the
  * task's. */
 int pyconc_engine_refused(struct pyconc_engine *engine);
@@ -153,9 +168,17 @@ void pyconc_engine_deliver(enum pyconc_target target, PyObject *owner,
 /* A task was accepted: the pool lives while it has tasks. */
 void pyconc_engine_accepted(struct pyconc_engine *engine);
 
-/* One more, one less reader of an input for imap. */
-void pyconc_engine_feeder_begin(struct pyconc_engine *engine);
-void pyconc_engine_feeder_end(struct pyconc_engine *engine);
+/* One more, one less reader of an input for imap; `reading` NULL if it is read
+ * only as results are fetched.  A pool that is closed goes on reading. */
+void pyconc_engine_feeder_begin(struct pyconc_engine *engine,
+                                struct pyconc_reading *reading);
+void pyconc_engine_feeder_end(struct pyconc_engine *engine,
+                              struct pyconc_reading *reading);
+
+/* Fail everything that is pending with `error`, and all later submits with
+ * `refusal`; inputs that are still read do not count any more. */
+void pyconc_engine_fail(struct pyconc_engine *engine, PyObject *error,
+                        PyObject *refusal);
 
 /* The common part of ops->settle, once nothing is pending. */
 void pyconc_engine_settled(struct pyconc_engine *engine);

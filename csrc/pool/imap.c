@@ -37,11 +37,17 @@ struct pyconc_imap {
     struct pyconc_callee callee;
     struct pyconc_siblings siblings;
     uint8_t ordered;
-    uint8_t feeding;             /* somebody is reading the input */
-    struct pyconc_link *waiters; /* in next() */
+    uint8_t feeding;               /* somebody is reading the input */
+    struct pyconc_reading reading; /* .waiters: in next() */
 };
 
 #define AS_IMAP(object) ((struct pyconc_imap *)(object))
+
+static struct pyconc_reading *
+reading_of(struct pyconc_imap *imap)
+{
+    return imap->buffer == 0 ? &imap->reading : NULL;
+}
 
 /* --- arrival ------------------------------------------------------------- */
 
@@ -77,13 +83,7 @@ item_at(struct pyconc_imap *imap, Py_ssize_t index)
 static void
 wake_consumers(struct pyconc_imap *imap)
 {
-    while (imap->waiters != NULL) {
-        struct pyconc_link *link = imap->waiters;
-        imap->waiters = link->next;
-        link->waiter->missing = 0;
-        pyconc_waiter_wake(link->waiter);
-        link->waiter = NULL;
-    }
+    pyconc_engine_wake_list(&imap->reading.waiters);
 }
 
 /* Room for one more task is made when it is submitted, so that its answer
@@ -121,7 +121,7 @@ end_of_input(struct pyconc_imap *imap)
     imap->length = imap->submitted;
     if (imap->iterator != NULL) {
         Py_CLEAR(imap->iterator);
-        pyconc_engine_feeder_end(imap->engine);
+        pyconc_engine_feeder_end(imap->engine, reading_of(imap));
     }
     imap->engine->ops->release(imap->engine, &imap->callee);
     if (imap->taken == imap->length) {
@@ -174,7 +174,8 @@ next_payload(struct pyconc_imap *imap, PyObject *iterator)
     return chunk;
 }
 
-/* Submit up to `limit` tasks.  1: the input goes on; 0: it has ended. */
+/* Submit up to `limit` tasks.  1: the input goes on; 0: it has ended; -1: the
+ * thread that asks for results was interrupted while it read on. */
 static int
 feed(struct pyconc_imap *imap, Py_ssize_t limit)
 {
@@ -191,10 +192,17 @@ feed(struct pyconc_imap *imap, Py_ssize_t limit)
         PyObject *payload = next_payload(imap, iterator);
         Py_DECREF(iterator);
         if (payload == NULL) {
+            int interrupted = imap->buffer > 0 && PyErr_Occurred() &&
+                              !PyErr_ExceptionMatches(PyExc_Exception);
+            PyObject *error = interrupted ? pyconc_error_take() : NULL;
             if (PyErr_Occurred()) {
                 fail_next(imap);
             }
             end_of_input(imap);
+            if (error != NULL) {
+                pyconc_error_restore(error);
+                return -1;
+            }
             return 0;
         }
         int status = reserve(imap);
@@ -207,6 +215,7 @@ feed(struct pyconc_imap *imap, Py_ssize_t limit)
                 .callee = &imap->callee,
                 .siblings = &imap->siblings,
                 .payload = payload,
+                .goes_on = imap->buffer == 0,
             };
             status = engine->ops->submit(engine, &submission);
         }
@@ -216,7 +225,8 @@ feed(struct pyconc_imap *imap, Py_ssize_t limit)
             continue;
         }
         int refused =
-            engine->phase != PYCONC_ENGINE_OPEN || engine->broken != NULL;
+            engine->phase == PYCONC_ENGINE_ENDED || engine->broken != NULL ||
+            (engine->phase != PYCONC_ENGINE_OPEN && imap->buffer > 0);
         fail_next(imap);
         if (refused) {
             end_of_input(imap);
@@ -264,13 +274,16 @@ pyconc_imap_start(struct pyconc_engine *engine, PyTypeObject *type,
         end_of_input(imap);
     }
     else {
-        pyconc_engine_feeder_begin(engine);
+        pyconc_engine_feeder_begin(engine, reading_of(imap));
     }
     if (imap->iterator == NULL) {
         return (PyObject *)imap;
     }
     if (buffer > 0) {
-        (void)feed(imap, buffer);
+        if (feed(imap, buffer) < 0) {
+            Py_DECREF(imap);
+            return NULL;
+        }
     }
     else if (runs_no_user_code(iterable)) {
         (void)feed(imap, FEED_INLINE);
@@ -309,14 +322,17 @@ imap_needs_feeder(PyObject *self, PyObject *Py_UNUSED(ignored))
 
 /* Read on, if it is the consumer's part.  A generator that is being read by
  * another thread would raise, so one thread reads at a time. */
-static void
+static int
 feed_one(struct pyconc_imap *imap)
 {
+    int status = 0;
+
     if (imap->buffer > 0 && imap->iterator != NULL && !imap->feeding) {
         imap->feeding = 1;
-        (void)feed(imap, imap->buffer);
+        status = feed(imap, imap->buffer);
         imap->feeding = 0;
     }
+    return status < 0 ? -1 : 0;
 }
 
 /* Wait for the next item: 0, 1: timeout, 2: the end, -1: an exception. */
@@ -324,12 +340,19 @@ static int
 await_item(struct pyconc_imap *imap, int64_t deadline_ns)
 {
     for (;;) {
-        feed_one(imap);
+        if (feed_one(imap) < 0) {
+            return -1;
+        }
         if (item_at(imap, imap->taken)->value != NULL) {
             return 0;
         }
         if (imap->length >= 0 && imap->taken >= imap->length) {
             return 2;
+        }
+        if (imap->engine->broken != NULL && imap->taken >= imap->submitted) {
+            /* Nothing is under way, and nothing more will be submitted. */
+            pyconc_raise_object(imap->engine->broken);
+            return -1;
         }
         struct pyconc_source *source = &imap->engine->source;
         if (deadline_ns == CONC_NEVER && imap->siblings.first != NULL) {
@@ -341,19 +364,8 @@ await_item(struct pyconc_imap *imap, int64_t deadline_ns)
                 continue;
             }
         }
-        struct pyconc_waiter waiter;
-        struct pyconc_link link = {.waiter = &waiter};
-        pyconc_waiter_init(&waiter, 1);
-        link.next = imap->waiters;
-        imap->waiters = &link;
-        int status = pyconc_wait(&waiter, source, deadline_ns);
-        for (struct pyconc_link **at = &imap->waiters; *at != NULL;
-             at = &(*at)->next) {
-            if (*at == &link) {
-                *at = link.next;
-                break;
-            }
-        }
+        int status = pyconc_engine_wait_on(
+            imap->engine, &imap->reading.waiters, deadline_ns);
         if (status != 0) {
             return status;
         }
@@ -381,8 +393,13 @@ take(struct pyconc_imap *imap, int64_t deadline_ns)
     struct item item = *place;
     place->value = NULL;
     imap->taken++;
-    feed_one(imap);
-    if (imap->waiters != NULL) {
+    if (feed_one(imap) < 0) {
+        /* This result is lost to the interruption, as any that is under way
+         * when Ctrl-C comes. */
+        Py_DECREF(item.value);
+        return NULL;
+    }
+    if (imap->reading.waiters != NULL) {
         wake_consumers(imap); /* another thread's turn to look */
     }
     if (item.kind == PYCONC_VALUE_RESULT) {
@@ -447,7 +464,7 @@ imap_clear(PyObject *self)
     }
     if (imap->iterator != NULL && imap->engine != NULL) {
         Py_CLEAR(imap->iterator);
-        pyconc_engine_feeder_end(imap->engine);
+        pyconc_engine_feeder_end(imap->engine, reading_of(imap));
     }
     for (size_t i = 0; imap->items != NULL && i < imap->capacity; i++) {
         Py_CLEAR(imap->items[i].value);

@@ -54,8 +54,8 @@ pyconc_arguments(const struct pyconc_parameters *parameters,
         }
         out[i] = arguments[i];
     }
-    if (keywords != NULL && take_keywords(parameters, arguments, count,
-                                          keywords, out) < 0) {
+    if (keywords != NULL &&
+        take_keywords(parameters, arguments, count, keywords, out) < 0) {
         return -1;
     }
     for (i = 0; i < parameters->required; i++) {

@@ -74,12 +74,11 @@ pyconc_sleep_limit_ns(int64_t deadline_ns)
 
 void
 pyconc_park(struct conc_parker *parker, struct conc_patience *patience,
-            const _Atomic uint32_t *leaving,
-            const uint32_t *let_go_seen, int64_t deadline_ns)
+            const _Atomic uint32_t *leaving, const uint32_t *let_go_seen,
+            int64_t deadline_ns)
 {
-    int64_t spin_ns = patience != NULL && may_spin()
-                          ? conc_patience_spin_ns(patience)
-                          : 0;
+    int64_t spin_ns =
+        patience != NULL && may_spin() ? conc_patience_spin_ns(patience) : 0;
     int64_t slept_ns = 0;
     int found = 0;
 

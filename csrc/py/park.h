@@ -25,11 +25,11 @@ int64_t pyconc_sleep_limit_ns(int64_t deadline_ns);
 
 /* Let go of the GIL and wait until the parker is woken, a signal comes or the
  * deadline passes; the caller looks which.  Spins at first as the patience
- * allows (NULL: never).  If that was enough it waits a moment for whoever woke it to let go of the
- * GIL: while *leaving is not zero, or if `leaving` is NULL until
- * pyconc_let_go is no longer *let_go_seen, which the waker noted. */
+ * allows (NULL: never).  If that was enough it waits a moment for whoever woke
+ * it to let go of the GIL: while *leaving is not zero, or if `leaving` is NULL
+ * until pyconc_let_go is no longer *let_go_seen, which the waker noted. */
 void pyconc_park(struct conc_parker *parker, struct conc_patience *patience,
-                 const _Atomic uint32_t *leaving,
-                 const uint32_t *let_go_seen, int64_t deadline_ns);
+                 const _Atomic uint32_t *leaving, const uint32_t *let_go_seen,
+                 int64_t deadline_ns);
 
 #endif

@@ -26,7 +26,7 @@ struct pyconc_state {
     PyTypeObject *semaphore_type; /* Semaphore */
     PyTypeObject *condition_type; /* Condition */
     PyTypeObject *barrier_type;   /* Barrier */
-    PyTypeObject *atomic_int_type;
+    PyTypeObject *counter_type;
     PyTypeObject *queue_type;   /* Queue */
     PyTypeObject *awaiter_type; /* Awaiter */
 

@@ -450,7 +450,8 @@ pyconc_thread_work(struct pyconc_thread_engine *engine)
         }
         int starting = engine->queued > 0;
         if (engine->halted || worker->is_dismissed ||
-            (engine->base.phase != PYCONC_ENGINE_OPEN && !starting)) {
+            (engine->base.phase != PYCONC_ENGINE_OPEN && !starting &&
+             (engine->base.reading == NULL || engine->base.broken != NULL))) {
             break;
         }
         int64_t timeout_ns = starting ? START_NS : engine->idle_timeout_ns;

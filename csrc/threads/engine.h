@@ -54,10 +54,11 @@ struct pyconc_thread_worker {
     struct pyconc_thread_worker *previous;
     struct pyconc_thread_task *task; /* runs now, or NULL */
     unsigned long ident;             /* of its thread, as Python's */
-    uint32_t let_go_seen;            /* pyconc_let_go when it was roused */
-    uint32_t burst;     /* as sentinel: how many to rouse next time */
-    uint8_t is_idle;    /* in the idle list */
-    uint8_t is_leaving; /* counted in source.leaving */
+    uint32_t depth; /* tasks below the one that runs, which wait for it */
+    uint32_t let_go_seen; /* pyconc_let_go when it was roused */
+    uint32_t burst;       /* as sentinel: how many to rouse next time */
+    uint8_t is_idle;      /* in the idle list */
+    uint8_t is_leaving;   /* counted in source.leaving */
     struct conc_patience patience;
     uint8_t is_dismissed; /* leaves after its task */
     int64_t gil_since_ns; /* when others could have had the GIL; 0: unknown */

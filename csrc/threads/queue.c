@@ -167,6 +167,11 @@ call_plain(PyObject *callable, PyObject *arguments, PyObject *keywords)
         named = PyDict_New();
         if (named != NULL && PyDict_Update(named, keywords) < 0) {
             Py_CLEAR(named);
+            if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+                PyErr_Format(PyExc_TypeError,
+                             "argument after ** must be a mapping, not %.200s",
+                             Py_TYPE(keywords)->tp_name);
+            }
         }
     }
     if (named != NULL || keywords == NULL) {
@@ -252,6 +257,21 @@ complete(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task,
     PyMem_Free(task);
 }
 
+/* Somebody else has set the future's result: there is nothing to run. */
+static void
+abandon_done(struct pyconc_thread_engine *engine,
+             struct pyconc_thread_task *task)
+{
+    PyObject *owner = task->owner;
+
+    task->owner = NULL;
+    engine->base.pending--;
+    task_release(task);
+    PyMem_Free(task);
+    Py_DECREF(owner);
+    engine->base.ops->settle(&engine->base);
+}
+
 void
 pyconc_thread_run_task(struct pyconc_thread_engine *engine,
                        struct pyconc_thread_worker *worker,
@@ -260,6 +280,10 @@ pyconc_thread_run_task(struct pyconc_thread_engine *engine,
     uint8_t kind = PYCONC_VALUE_RESULT;
 
     if (task->outcome != NULL) {
+        if (pyconc_outcome_is_done(task->outcome)) {
+            abandon_done(engine, task);
+            return;
+        }
         task->outcome->state = PYCONC_RUNNING;
     }
     task->outer = worker->task;
@@ -309,7 +333,7 @@ pyconc_thread_abandon(struct pyconc_thread_engine *engine,
 
 static int
 submit_task(struct pyconc_thread_engine *engine,
-            struct pyconc_thread_task *task)
+            struct pyconc_thread_task *task, int goes_on)
 {
     int status = 0;
 
@@ -319,7 +343,8 @@ submit_task(struct pyconc_thread_engine *engine,
     }
     /* Again: what came before may have let another thread close the pool. */
     if (status == 0) {
-        status = pyconc_engine_check_open(&engine->base);
+        status = goes_on ? pyconc_engine_check_going(&engine->base)
+                         : pyconc_engine_check_open(&engine->base);
     }
     if (status < 0) {
         task_release(task);
@@ -344,11 +369,12 @@ call_op(struct pyconc_engine *base, struct pyconc_outcome *outcome,
         return -1;
     }
     task->outcome = outcome;
-    if (keywords != NULL && PyObject_Length(keywords) != 0) {
-        PyErr_Clear(); /* what is no mapping is the task's error */
+    /* What is no mapping is the task's error. */
+    if (keywords != NULL &&
+        !(PyDict_CheckExact(keywords) && PyDict_GET_SIZE(keywords) == 0)) {
         task->keywords = Py_NewRef(keywords);
     }
-    return submit_task(AS_THREADS(base), task);
+    return submit_task(AS_THREADS(base), task, 0);
 }
 
 static int
@@ -407,7 +433,7 @@ submit_op(struct pyconc_engine *engine,
     }
     task->index = submission->index;
     task->siblings = submission->siblings;
-    return submit_task(AS_THREADS(engine), task);
+    return submit_task(AS_THREADS(engine), task, submission->goes_on);
 }
 
 /* Reading on is held up where a process pool would hold it up. */
@@ -451,10 +477,11 @@ settle_op(struct pyconc_engine *base)
          base->phase != PYCONC_ENGINE_OPEN)) {
         pyconc_engine_wake_list(&base->room_waiters);
     }
-    if (base->phase != PYCONC_ENGINE_OPEN && engine->queued == 0) {
+    if (base->phase != PYCONC_ENGINE_OPEN && engine->queued == 0 &&
+        (base->reading == NULL || base->broken != NULL)) {
         pyconc_thread_rouse_all(engine);
     }
-    if (base->pending == 0) {
+    if (pyconc_engine_is_idle(base)) {
         pyconc_engine_settled(base);
     }
 }
@@ -589,6 +616,9 @@ cancel(struct pyconc_source *source, struct pyconc_outcome *outcome)
     return 1;
 }
 
+/* So many tasks deep a stack may grow while other threads are idle. */
+#define HELP_DEPTH 32
+
 static int
 help(struct pyconc_source *source, void *queued)
 {
@@ -598,6 +628,9 @@ help(struct pyconc_source *source, void *queued)
 
     if (worker == NULL || worker->engine != engine || engine->halted) {
         return 0;
+    }
+    if (worker->depth >= HELP_DEPTH && engine->idle_count > 0) {
+        return 0; /* another stack has more room */
     }
     /* Not to be waited for instead: perhaps all workers do that. */
     if (Py_EnterRecursiveCall(" while waiting for a task of the same pool")) {
@@ -614,7 +647,14 @@ help(struct pyconc_source *source, void *queued)
         complete(engine, task, pyconc_error_take(), PYCONC_VALUE_EXCEPTION);
     }
     else {
+        /* Nor does it handle the exception that the waiting task handles. */
+        PyObject *handled = PyErr_GetHandledException();
+        PyErr_SetHandledException(NULL);
+        worker->depth++;
         pyconc_thread_run_task(engine, worker, task);
+        worker->depth--;
+        PyErr_SetHandledException(handled);
+        Py_XDECREF(handled);
     }
     Py_LeaveRecursiveCall();
     return 1;

@@ -123,6 +123,7 @@ submit(struct pyconc_engine *engine,
         .payload = submission->payload,
         .start = submission->start,
         .end = submission->end,
+        .goes_on = submission->goes_on,
     };
 
     return pyconc_process_submit(AS_PROCESS(engine), &dispatch);

@@ -120,8 +120,9 @@ struct pyconc_dispatch {
     uint32_t function; /* a counted reference that the task takes a share of;
                         * PYCONC_FUNCTION_NONE for CALL_JOINT */
     PyObject *payload;
-    Py_ssize_t start; /* as in struct pyconc_dispatch */
+    Py_ssize_t start; /* these as in struct pyconc_submission */
     Py_ssize_t end;
+    uint8_t goes_on;
 };
 
 /* 0, or -1 with the exception that encoding the payload raised. */

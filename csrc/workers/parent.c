@@ -326,12 +326,13 @@ pyconc_process_submit(struct pyconc_process_engine *engine,
         return -1;
     }
     /* Encoding may have run anything, also something that ended the pool. */
-    if (CONC_UNLIKELY(engine->base.phase != PYCONC_ENGINE_OPEN ||
-                      engine->base.broken != NULL)) {
+    int status = dispatch->goes_on ? pyconc_engine_check_going(&engine->base)
+                                   : pyconc_engine_check_open(&engine->base);
+    if (CONC_UNLIKELY(status < 0)) {
         if (task.arguments != 0) {
             conc_heap_release(engine->heap, task.arguments);
         }
-        return pyconc_engine_check_open(&engine->base);
+        return -1;
     }
     Py_INCREF(owner);
     pyconc_engine_accepted(&engine->base);
@@ -643,7 +644,7 @@ pyconc_process_settle(struct pyconc_process_engine *engine)
          engine->base.phase != PYCONC_ENGINE_OPEN)) {
         pyconc_engine_wake_list(&engine->base.room_waiters);
     }
-    if (engine->base.pending > 0) {
+    if (!pyconc_engine_is_idle(&engine->base)) {
         return;
     }
     if (engine->base.phase == PYCONC_ENGINE_CLOSING &&

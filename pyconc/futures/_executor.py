@@ -7,6 +7,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from .. import _core
@@ -51,9 +52,24 @@ class Submitting(_core.Submitter):
         buffersize: how many results may be under way or unread.
         """
         limit = -1 if buffersize is None else buffersize
-        futures = deque(self._submit_each(fn, arguments, limit))
+        futures = deque(self._submit_some(fn, arguments, limit))
         executor = None if buffersize is None else weakref.ref(self)
         return _results(fn, futures, arguments, end, executor)
+
+    def _submit_some(
+        self,
+        fn: Callable[..., Any],
+        arguments: Iterator[tuple[Any, ...]],
+        limit: int,
+    ) -> list[concurrent.futures.Future[Any]]:
+        if (
+            type(self).submit is _core.Submitter.submit
+            and "submit" not in vars(self)
+        ):
+            return self._submit_each(fn, arguments, limit)
+        # A subclass's, which may count, or wrap fn.
+        some = arguments if limit < 0 else islice(arguments, limit)
+        return [self.submit(fn, *items) for items in some]
 
 
 def _results(
@@ -68,7 +84,7 @@ def _results(
     try:
         while futures:
             if executor is not None and (owner := executor()) is not None:
-                more = owner._submit_each(fn, arguments, 1)
+                more = owner._submit_some(fn, arguments, 1)
                 futures.extend(more)
                 del owner
             # No name for the future: it holds the result while this frame

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import concurrent.futures.thread
+import math
 import os
+import sys
 import threading
 import time
 import weakref
@@ -104,7 +106,8 @@ class ThreadPoolExecutor(Submitting, concurrent.futures.ThreadPoolExecutor):
             0.0 if daemon and exit_timeout is None else exit_timeout
         )
         self._group = ThreadGroup(
-            max_workers,
+            # as in the stdlib 2.5 means up to 3, and infinity is a number
+            math.ceil(min(max_workers, sys.maxsize)),
             Future,
             name=lambda number: f"{prefix}_{number}",
             initializer=initializer,
@@ -228,10 +231,15 @@ def _at_exit() -> None:
     """Wait for the work of all executors before the interpreter goes."""
     global _exiting
     _exiting = True
-    groups = list(_live.items())
+    # In a child that a task forked its own group cannot be waited for.
+    me = threading.current_thread()
+    groups = [(g, t) for g, t in _live.items() if me not in g.threads]
     for group, _ in groups:
         group.close(at_exit=True)
+    start = time.monotonic()
     for group, timeout in groups:
+        if timeout is not None:
+            timeout = max(0.0, start + timeout - time.monotonic())
         if not group.join(timeout):
             group.engine.cancel_queued()
 

@@ -1,6 +1,6 @@
 /* threading.Semaphore and BoundedSemaphore: permits, and who waits for one. */
+#include "locks/types.h"
 #include "locks/waitlist.h"
-#include "module/module.h"
 #include "platform/clock.h"
 #include "py/arguments.h"
 
@@ -52,15 +52,19 @@ semaphore_init(PyObject *self, PyObject *arguments, PyObject *keywords)
 static int
 wait_for_permit(struct semaphore *semaphore, int64_t deadline_ns)
 {
-    struct pyconc_place place;
+    struct pyconc_place *place = pyconc_place_new();
     int status;
 
-    pyconc_waitlist_join(&semaphore->waiting, &place, NULL);
-    while ((status = pyconc_waitlist_wait(&semaphore->waiting, &place,
+    if (place == NULL) {
+        return -1;
+    }
+    pyconc_waitlist_join(&semaphore->waiting, place, NULL);
+    while ((status = pyconc_waitlist_wait(&semaphore->waiting, place,
                                           deadline_ns)) == 0 &&
            semaphore->permits == 0) {
-        pyconc_waitlist_rejoin(&semaphore->waiting, &place);
+        pyconc_waitlist_rejoin(&semaphore->waiting, place);
     }
+    pyconc_place_free(place);
     if (status == 0) {
         semaphore->permits--;
     }

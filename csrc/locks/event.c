@@ -1,6 +1,6 @@
 /* threading.Event: a flag, and who waits for it. */
+#include "locks/types.h"
 #include "locks/waitlist.h"
-#include "module/module.h"
 #include "py/arguments.h"
 
 struct event {
@@ -56,7 +56,6 @@ event_wait(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
            PyObject *keywords)
 {
     struct event *event = EVENT(self);
-    struct pyconc_place place;
     PyObject *timeout = NULL;
     int64_t deadline_ns;
 
@@ -70,12 +69,16 @@ event_wait(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
     if (pyconc_deadline_of_lock(timeout, &deadline_ns) < 0) {
         return NULL;
     }
-    pyconc_waitlist_join(&event->waiting, &place, NULL);
     if (event->is_set) { /* by what the timeout's conversion ran */
-        (void)pyconc_waitlist_leave(&event->waiting, &place);
         Py_RETURN_TRUE;
     }
-    int status = pyconc_waitlist_wait(&event->waiting, &place, deadline_ns);
+    struct pyconc_place *place = pyconc_place_new();
+    if (place == NULL) {
+        return NULL;
+    }
+    pyconc_waitlist_join(&event->waiting, place, NULL);
+    int status = pyconc_waitlist_wait(&event->waiting, place, deadline_ns);
+    pyconc_place_free(place);
     return status < 0 ? NULL : PyBool_FromLong(status == 0);
 }
 

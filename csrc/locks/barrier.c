@@ -4,8 +4,8 @@
  * verdict PASSED; whoever breaks the barrier wakes them with BROKEN.  Their
  * places are taken out at once, so the next round can begin before the last
  * of them has run: there is no draining. */
+#include "locks/types.h"
 #include "locks/waitlist.h"
-#include "module/module.h"
 #include "platform/clock.h"
 #include "py/arguments.h"
 
@@ -104,32 +104,45 @@ act(struct barrier *self)
 static int
 wait_for_verdict(struct barrier *self, int64_t deadline_ns)
 {
-    struct pyconc_place place;
-    uint8_t acting;
-    int status;
+    struct pyconc_place *place = pyconc_place_new();
 
-    pyconc_waitlist_join(&self->waiting, &place, NULL);
-    for (;;) {
-        status = pyconc_waitlist_wait(&self->waiting, &place, deadline_ns);
-        acting = self->phase == ACTING;
-        if (status <= 0 || !acting) {
-            break;
-        }
+    if (place == NULL) {
+        self->count--;
+        return -1;
+    }
+    pyconc_waitlist_join(&self->waiting, place, NULL);
+    int status = pyconc_waitlist_wait(&self->waiting, place, deadline_ns);
+    if (status > 0 && self->phase == ACTING) {
         /* All have come in time: the action decides. */
-        deadline_ns = CONC_NEVER;
-        pyconc_waitlist_rejoin(&self->waiting, &place);
+        pyconc_waitlist_rejoin(&self->waiting, place);
+        status = pyconc_waitlist_wait(&self->waiting, place, CONC_NEVER);
     }
     if (status == 0) {
-        return place.verdict == PASSED ? 0 : 1;
+        status = place->verdict == PASSED ? 0 : 1;
     }
-    if (status > 0) {
+    else if (status > 0) {
         begin_round(self, BROKEN_DOWN, BROKEN);
-        return 1;
     }
-    if (!place.is_woken && self->count > 0) {
+    else if (!place->is_woken && self->count > 0) {
         self->count--; /* interrupted: it has not come */
     }
-    return -1;
+    pyconc_place_free(place);
+    return status;
+}
+
+/* While the action runs nobody enters.  0, or -1 with an exception. */
+static int
+wait_to_enter(struct barrier *self)
+{
+    struct pyconc_place *place = pyconc_place_new();
+
+    if (place == NULL) {
+        return -1;
+    }
+    pyconc_waitlist_join(&self->entering, place, NULL);
+    int status = pyconc_waitlist_wait(&self->entering, place, CONC_NEVER);
+    pyconc_place_free(place);
+    return status;
 }
 
 static const char *const wait_names[] = {"timeout", NULL};
@@ -154,9 +167,7 @@ barrier_wait(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
         return NULL;
     }
     while (self->phase == ACTING) {
-        struct pyconc_place place;
-        pyconc_waitlist_join(&self->entering, &place, NULL);
-        if (pyconc_waitlist_wait(&self->entering, &place, CONC_NEVER) < 0) {
+        if (wait_to_enter(self) < 0) {
             return NULL;
         }
     }

@@ -1,17 +1,17 @@
 /* threading.AtomicInt: a number of 64 bits that threads share. */
-#include "module/module.h"
+#include "locks/types.h"
 #include "platform/atomics.h"
 #include "py/arguments.h"
 #include "py/compat.h"
 
-struct atomic_int {
+struct counter {
     PyObject_HEAD
     /* Sequentially consistent, as Python's own objects are; no other memory
      * hangs on it. */
     _Atomic int64_t value;
 };
 
-#define ATOMIC_INT(object) ((struct atomic_int *)(object))
+#define COUNTER(object) ((struct counter *)(object))
 
 /* 0, or -1 with an exception. */
 static int
@@ -34,7 +34,7 @@ to_int64(PyObject *number, int64_t *value)
 }
 
 static int
-atomic_int_init(PyObject *self, PyObject *arguments, PyObject *keywords)
+counter_init(PyObject *self, PyObject *arguments, PyObject *keywords)
 {
     static const char *const names[] = {"value", NULL};
     PyObject *number = NULL;
@@ -45,7 +45,7 @@ atomic_int_init(PyObject *self, PyObject *arguments, PyObject *keywords)
         (number != NULL && to_int64(number, &value) < 0)) {
         return -1;
     }
-    conc_store_sc(&ATOMIC_INT(self)->value, value);
+    conc_store_sc(&COUNTER(self)->value, value);
     return 0;
 }
 
@@ -59,7 +59,7 @@ change(PyObject *self, PyObject *number, int subtracts, int64_t *result)
     if (number != NULL && to_int64(number, &by) < 0) {
         return -1;
     }
-    int64_t old = conc_load_sc(&ATOMIC_INT(self)->value);
+    int64_t old = conc_load_sc(&COUNTER(self)->value);
     do {
         if (subtracts ? __builtin_sub_overflow(old, by, result)
                       : __builtin_add_overflow(old, by, result)) {
@@ -68,7 +68,7 @@ change(PyObject *self, PyObject *number, int subtracts, int64_t *result)
                             "AtomicInt, which keeps its value");
             return -1;
         }
-    } while (!conc_cas_sc(&ATOMIC_INT(self)->value, &old, *result));
+    } while (!conc_cas_sc(&COUNTER(self)->value, &old, *result));
     return 0;
 }
 
@@ -79,8 +79,8 @@ static const struct pyconc_parameters sub_parameters = {"sub", 0,
                                                         change_names};
 
 static PyObject *
-atomic_int_add(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
-               PyObject *keywords)
+counter_add(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
+            PyObject *keywords)
 {
     PyObject *number = NULL;
     int64_t sum;
@@ -94,8 +94,8 @@ atomic_int_add(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
 }
 
 static PyObject *
-atomic_int_sub(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
-               PyObject *keywords)
+counter_sub(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
+            PyObject *keywords)
 {
     PyObject *number = NULL;
     int64_t difference;
@@ -109,42 +109,41 @@ atomic_int_sub(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
 }
 
 static PyObject *
-atomic_int_load(PyObject *self, PyObject *Py_UNUSED(ignored))
+counter_load(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return PyLong_FromLongLong(conc_load_sc(&ATOMIC_INT(self)->value));
+    return PyLong_FromLongLong(conc_load_sc(&COUNTER(self)->value));
 }
 
 static PyObject *
-atomic_int_store(PyObject *self, PyObject *number)
+counter_store(PyObject *self, PyObject *number)
 {
     int64_t value;
 
     if (to_int64(number, &value) < 0) {
         return NULL;
     }
-    conc_store_sc(&ATOMIC_INT(self)->value, value);
+    conc_store_sc(&COUNTER(self)->value, value);
     Py_RETURN_NONE;
 }
 
 static PyObject *
-atomic_int_exchange(PyObject *self, PyObject *number)
+counter_exchange(PyObject *self, PyObject *number)
 {
     int64_t value;
 
     if (to_int64(number, &value) < 0) {
         return NULL;
     }
-    return PyLong_FromLongLong(
-        conc_exchange_sc(&ATOMIC_INT(self)->value, value));
+    return PyLong_FromLongLong(conc_exchange_sc(&COUNTER(self)->value, value));
 }
 
 static const char *const compare_names[] = {"expected", "desired", NULL};
-static const struct pyconc_parameters compare_parameters = {
-    "compare_exchange", 2, compare_names};
+static const struct pyconc_parameters compare_parameters = {"compare_exchange",
+                                                            2, compare_names};
 
 static PyObject *
-atomic_int_compare_exchange(PyObject *self, PyObject *const *arguments,
-                            Py_ssize_t count, PyObject *keywords)
+counter_compare_exchange(PyObject *self, PyObject *const *arguments,
+                         Py_ssize_t count, PyObject *keywords)
 {
     PyObject *out[2] = {NULL, NULL};
     int64_t expected, desired;
@@ -155,7 +154,7 @@ atomic_int_compare_exchange(PyObject *self, PyObject *const *arguments,
         return NULL;
     }
     return PyBool_FromLong(
-        conc_cas_sc(&ATOMIC_INT(self)->value, &expected, desired));
+        conc_cas_sc(&COUNTER(self)->value, &expected, desired));
 }
 
 static PyObject *
@@ -170,37 +169,37 @@ change_in_place(PyObject *self, PyObject *number, int subtracts)
 }
 
 static PyObject *
-atomic_int_inplace_add(PyObject *self, PyObject *number)
+counter_inplace_add(PyObject *self, PyObject *number)
 {
     return change_in_place(self, number, 0);
 }
 
 static PyObject *
-atomic_int_inplace_subtract(PyObject *self, PyObject *number)
+counter_inplace_subtract(PyObject *self, PyObject *number)
 {
     return change_in_place(self, number, 1);
 }
 
 static PyObject *
-atomic_int_int(PyObject *self)
+counter_int(PyObject *self)
 {
-    return atomic_int_load(self, NULL);
+    return counter_load(self, NULL);
 }
 
-static PyMethodDef atomic_int_methods[] = {
-    {"add", PYCONC_FAST_METHOD(atomic_int_add), METH_FASTCALL | METH_KEYWORDS,
+static PyMethodDef counter_methods[] = {
+    {"add", PYCONC_FAST_METHOD(counter_add), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("add($self, /, n=1)\n--\n\nAdd n and return the new value.")},
-    {"sub", PYCONC_FAST_METHOD(atomic_int_sub), METH_FASTCALL | METH_KEYWORDS,
+    {"sub", PYCONC_FAST_METHOD(counter_sub), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("sub($self, /, n=1)\n--\n\n"
                "Subtract n and return the new value.")},
-    {"load", atomic_int_load, METH_NOARGS,
+    {"load", counter_load, METH_NOARGS,
      PyDoc_STR("load($self, /)\n--\n\nReturn the value.")},
-    {"store", atomic_int_store, METH_O,
+    {"store", counter_store, METH_O,
      PyDoc_STR("store($self, value, /)\n--\n\nSet the value.")},
-    {"exchange", atomic_int_exchange, METH_O,
+    {"exchange", counter_exchange, METH_O,
      PyDoc_STR("exchange($self, value, /)\n--\n\n"
                "Set the value and return the old one.")},
-    {"compare_exchange", PYCONC_FAST_METHOD(atomic_int_compare_exchange),
+    {"compare_exchange", PYCONC_FAST_METHOD(counter_compare_exchange),
      METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("compare_exchange($self, /, expected, desired)\n--\n\n"
                "Set the value to desired if it is expected.\n\n"
@@ -208,21 +207,21 @@ static PyMethodDef atomic_int_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static char atomic_int_doc[] = PyDoc_STR("A number that threads share.");
+static char counter_doc[] = PyDoc_STR("A number that threads share.");
 
-static PyType_Slot atomic_int_slots[] = {
-    {Py_tp_doc, atomic_int_doc},
-    {Py_tp_init, (void *)atomic_int_init},
-    {Py_tp_methods, atomic_int_methods},
-    {Py_nb_inplace_add, (void *)atomic_int_inplace_add},
-    {Py_nb_inplace_subtract, (void *)atomic_int_inplace_subtract},
-    {Py_nb_int, (void *)atomic_int_int},
+static PyType_Slot counter_slots[] = {
+    {Py_tp_doc, counter_doc},
+    {Py_tp_init, (void *)counter_init},
+    {Py_tp_methods, counter_methods},
+    {Py_nb_inplace_add, (void *)counter_inplace_add},
+    {Py_nb_inplace_subtract, (void *)counter_inplace_subtract},
+    {Py_nb_int, (void *)counter_int},
     {0, NULL},
 };
 
-PyType_Spec pyconc_atomic_int_spec = {
+PyType_Spec pyconc_counter_spec = {
     .name = "pyconc._core.AtomicInt",
-    .basicsize = sizeof(struct atomic_int),
+    .basicsize = sizeof(struct counter),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-    .slots = atomic_int_slots,
+    .slots = counter_slots,
 };

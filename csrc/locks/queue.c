@@ -2,8 +2,8 @@
  *
  * A queue is `closed` as long as nobody has asked for its mutex or one of its
  * conditions, and no subclass overrides how items are kept.  All it does is
- * then here, protected by the GIL, and waiting goes through waitlists.  Else it
- * is `open` for good, and the methods of pyconc.queue.Queue named _open_*
+ * then here, protected by the GIL, and waiting goes through waitlists.  Else
+ * it is `open` for good, and the methods of pyconc.queue.Queue named _open_*
  * take over: they work with a real mutex and real conditions, as the
  * documentation of the standard library lets everybody do.
  *
@@ -12,8 +12,8 @@
  * threads have to be kept away meanwhile: `heap_owner`. */
 #include "locks/awaiter.h"
 #include "locks/heap.h"
+#include "locks/types.h"
 #include "locks/waitlist.h"
-#include "module/module.h"
 #include "platform/clock.h"
 #include "platform/forks.h"
 #include "py/arguments.h"
@@ -70,8 +70,8 @@ add_item(struct queue *self, PyObject *item)
 {
     if (self->kind == FIFO) {
         PyObject *arguments[] = {self->items, item};
-        PyObject *done = PyObject_Vectorcall(self->state->deque_append,
-                                             arguments, 2, NULL);
+        PyObject *done =
+            PyObject_Vectorcall(self->state->deque_append, arguments, 2, NULL);
         Py_XDECREF(done);
         return done == NULL ? -1 : 0;
     }
@@ -109,8 +109,8 @@ take_item(struct queue *self)
 static int
 wait_for_heap(struct queue *self)
 {
-    struct pyconc_place place;
-    int status = 0;
+    struct pyconc_place *place;
+    int status;
 
     if (self->heap_owner == 0) {
         return 0;
@@ -126,12 +126,17 @@ wait_for_heap(struct queue *self)
                         "items: in __lt__, a signal handler or a finalizer");
         return -1;
     }
-    pyconc_waitlist_join(&self->sorters, &place, NULL);
-    while ((status = pyconc_waitlist_wait(&self->sorters, &place,
+    place = pyconc_place_new();
+    if (place == NULL) {
+        return -1;
+    }
+    pyconc_waitlist_join(&self->sorters, place, NULL);
+    while ((status = pyconc_waitlist_wait(&self->sorters, place,
                                           CONC_NEVER)) == 0 &&
            self->heap_owner != 0) {
-        pyconc_waitlist_rejoin(&self->sorters, &place);
+        pyconc_waitlist_rejoin(&self->sorters, place);
     }
+    pyconc_place_free(place);
     pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
     return status;
 }
@@ -141,8 +146,8 @@ static void
 offer_all(PyObject *object)
 {
     struct queue *self = QUEUE(object);
-    Py_ssize_t everybody = self->is_shutdown || self->is_open ? PY_SSIZE_T_MAX
-                                                              : 0;
+    Py_ssize_t everybody =
+        self->is_shutdown || self->is_open ? PY_SSIZE_T_MAX : 0;
 
     if (self->items == NULL) {
         return; /* the garbage collector was here */
@@ -150,10 +155,9 @@ offer_all(PyObject *object)
     pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
     pyconc_waitlist_offer(&self->getters,
                           everybody ? everybody : length(self));
-    pyconc_waitlist_offer(&self->putters,
-                          everybody || self->limit == 0
-                              ? PY_SSIZE_T_MAX
-                              : self->limit - length(self));
+    pyconc_waitlist_offer(&self->putters, everybody || self->limit == 0
+                                              ? PY_SSIZE_T_MAX
+                                              : self->limit - length(self));
 }
 
 static inline void
@@ -252,8 +256,8 @@ static enum turn
 wait_for_turn(struct queue *self, int getting, struct budget *budget)
 {
     struct pyconc_waitlist *list = getting ? &self->getters : &self->putters;
-    struct pyconc_place place;
-    int has_place = 0, checked = !has_timeout(budget);
+    struct pyconc_place *place = NULL;
+    int checked = !has_timeout(budget);
     enum turn turn;
 
     for (;;) {
@@ -292,14 +296,18 @@ wait_for_turn(struct queue *self, int getting, struct budget *budget)
             if (getting ? length(self) > 0 : !is_full(self)) {
                 continue;
             }
-            if (has_place) {
-                pyconc_waitlist_rejoin(list, &place);
+            if (place != NULL) {
+                pyconc_waitlist_rejoin(list, place);
             }
             else {
-                pyconc_waitlist_join(list, &place, NULL);
-                has_place = 1;
+                place = pyconc_place_new();
+                if (place == NULL) {
+                    turn = STOP;
+                    break;
+                }
+                pyconc_waitlist_join(list, place, NULL);
             }
-            status = pyconc_waitlist_wait(list, &place, budget->deadline_ns);
+            status = pyconc_waitlist_wait(list, place, budget->deadline_ns);
         }
         if (status > 0) {
             turn = stop_with(getting ? self->state->queue_empty
@@ -311,6 +319,7 @@ wait_for_turn(struct queue *self, int getting, struct budget *budget)
             break;
         }
     }
+    pyconc_place_free(place);
     return turn;
 }
 
@@ -370,12 +379,11 @@ get(struct queue *self, struct budget *budget)
     if (turn == OPEN) {
         PyObject *left = seconds_left(budget);
         PyObject *item =
-            left == NULL
-                ? NULL
-                : PyObject_CallMethodObjArgs(
-                      (PyObject *)self, self->state->str_open_get,
-                      budget->block == NULL ? Py_True : budget->block, left,
-                      NULL);
+            left == NULL ? NULL
+                         : PyObject_CallMethodObjArgs(
+                               (PyObject *)self, self->state->str_open_get,
+                               budget->block == NULL ? Py_True : budget->block,
+                               left, NULL);
         Py_XDECREF(left);
         return item;
     }
@@ -590,8 +598,7 @@ queue_task_done(PyObject *object, PyObject *Py_UNUSED(ignored))
                                          self->state->str_open_task_done);
     }
     if (self->unfinished <= 0) {
-        PyErr_SetString(PyExc_ValueError,
-                        "task_done() called too many times");
+        PyErr_SetString(PyExc_ValueError, "task_done() called too many times");
         return NULL;
     }
     if (--self->unfinished == 0) {
@@ -604,18 +611,15 @@ static PyObject *
 queue_join(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
     struct queue *self = QUEUE(object);
-    struct pyconc_place place;
-    int has_place = 0;
-
     while (self->unfinished != 0 && !self->is_open) {
-        if (has_place) {
-            pyconc_waitlist_rejoin(&self->joiners, &place);
+        struct pyconc_place *place = pyconc_place_new();
+        if (place == NULL) {
+            return NULL;
         }
-        else {
-            pyconc_waitlist_join(&self->joiners, &place, NULL);
-            has_place = 1;
-        }
-        if (pyconc_waitlist_wait(&self->joiners, &place, CONC_NEVER) < 0) {
+        pyconc_waitlist_join(&self->joiners, place, NULL);
+        int status = pyconc_waitlist_wait(&self->joiners, place, CONC_NEVER);
+        pyconc_place_free(place);
+        if (status < 0) {
             return NULL;
         }
     }
@@ -707,7 +711,8 @@ queue_shutdown(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
             return NULL;
         }
         Py_DECREF(cleared);
-        self->unfinished -= items < self->unfinished ? items : self->unfinished;
+        self->unfinished -=
+            items < self->unfinished ? items : self->unfinished;
         wake_joiners(self);
     }
     offer_all(object);
@@ -945,10 +950,10 @@ queue_init(PyObject *object, PyObject *arguments, PyObject *keywords)
     self->is_shutdown = 0;
     self->unfinished = 0;
     if ((overrides & 1) == 0) {
-        PyObject *items = kind == FIFO
-                              ? PyObject_CallNoArgs(
-                                    (PyObject *)self->state->deque_type)
-                              : PyList_New(0);
+        PyObject *items =
+            kind == FIFO
+                ? PyObject_CallNoArgs((PyObject *)self->state->deque_type)
+                : PyList_New(0);
         if (items == NULL) {
             return -1;
         }
@@ -1057,9 +1062,10 @@ static PyMethodDef queue_methods[] = {
                "An exception's `remaining` has those that were not put.")},
     {"get_many", PYCONC_FAST_METHOD(queue_get_many),
      METH_FASTCALL | METH_KEYWORDS,
-     PyDoc_STR("get_many($self, /, max, timeout=None)\n--\n\n"
-               "Take what there is, up to max items; wait for the first one.\n\n"
-               "Raises Empty if none came within timeout seconds.")},
+     PyDoc_STR(
+         "get_many($self, /, max, timeout=None)\n--\n\n"
+         "Take what there is, up to max items; wait for the first one.\n\n"
+         "Raises Empty if none came within timeout seconds.")},
     {"task_done", queue_task_done, METH_NOARGS,
      PyDoc_STR("task_done($self, /)\n--\n\n"
                "Say that an item that was taken has been dealt with.\n\n"

@@ -3,8 +3,8 @@
  * The lock may be anything with acquire() and release(); its methods are
  * looked up once.  One that has _release_save, _acquire_restore and _is_owned
  * (RLock) is let go of completely, whatever its depth. */
+#include "locks/types.h"
 #include "locks/waitlist.h"
-#include "module/module.h"
 #include "platform/clock.h"
 #include "py/arguments.h"
 
@@ -172,8 +172,8 @@ condition_release_save(PyObject *object, PyObject *Py_UNUSED(ignored))
     if (check_made(self) < 0) {
         return NULL;
     }
-    return PyObject_CallNoArgs(
-        self->release_save != NULL ? self->release_save : self->release);
+    return PyObject_CallNoArgs(self->release_save != NULL ? self->release_save
+                                                          : self->release);
 }
 
 static PyObject *
@@ -221,24 +221,30 @@ condition_is_owned(PyObject *self, PyObject *Py_UNUSED(ignored))
 static int
 wait(struct condition *self, PyObject *timeout)
 {
-    struct pyconc_place place;
     int64_t deadline_ns;
 
     if (require_owned(self, "wait") < 0 ||
         pyconc_deadline_of_lock(timeout, &deadline_ns) < 0) {
         return -1;
     }
-    pyconc_waitlist_join(&self->waiting, &place, NULL);
-    PyObject *saved = release_save(self);
-    if (saved == NULL) {
-        (void)pyconc_waitlist_leave(&self->waiting, &place);
+    struct pyconc_place *place = pyconc_place_new();
+    if (place == NULL) {
         return -1;
     }
-    int status = pyconc_waitlist_wait(&self->waiting, &place, deadline_ns);
-    if (status < 0 && place.is_woken) {
+    /* First: letting go of the lock lets others notify. */
+    pyconc_waitlist_join(&self->waiting, place, NULL);
+    PyObject *saved = release_save(self);
+    if (saved == NULL) {
+        (void)pyconc_waitlist_leave(&self->waiting, place);
+        pyconc_place_free(place);
+        return -1;
+    }
+    int status = pyconc_waitlist_wait(&self->waiting, place, deadline_ns);
+    if (status < 0 && place->is_woken) {
         /* Notified, and interrupted: somebody else shall be. */
         (void)pyconc_waitlist_wake(&self->waiting, 1, 0);
     }
+    pyconc_place_free(place);
     acquire_restore(self, saved);
     Py_DECREF(saved);
     return PyErr_Occurred() ? -1 : status == 0;
@@ -376,8 +382,8 @@ get_waiting(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 condition_notify_all(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *count = check_made(CONDITION(self)) < 0 ? NULL
-                                                      : get_waiting(self, NULL);
+    PyObject *count =
+        check_made(CONDITION(self)) < 0 ? NULL : get_waiting(self, NULL);
 
     if (count == NULL) {
         return NULL;

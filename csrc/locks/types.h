@@ -1,0 +1,16 @@
+/* The Python types of this layer. */
+#ifndef PYCONC_LOCKS_TYPES_H
+#define PYCONC_LOCKS_TYPES_H
+
+#include "py/compat.h"
+#include "py/state.h"
+
+extern PyType_Spec pyconc_event_spec;
+extern PyType_Spec pyconc_semaphore_spec;
+extern PyType_Spec pyconc_condition_spec;
+extern PyType_Spec pyconc_barrier_spec;
+extern PyType_Spec pyconc_counter_spec;
+extern PyType_Spec pyconc_queue_spec;
+extern PyType_Spec pyconc_awaiter_spec;
+
+#endif
