@@ -48,6 +48,9 @@ pyconc_waiter_wake(struct pyconc_waiter *waiter)
 
     /* What satisfied the waiter is seen under the GIL; the parker only ends
      * its sleep. */
+    if (waiter->patience != NULL) {
+        conc_patience_waker(waiter->patience);
+    }
     (void)conc_parker_wake(&waiter->parker);
     if (source != NULL && source->leader == waiter) {
         source->ops->rouse(source);
@@ -176,6 +179,7 @@ wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
     int outcome = 0;
 
     waiter->source = NULL;
+    waiter->patience = source != NULL ? &source->patience : NULL;
     for (;;) {
         conc_parker_reset(&waiter->parker);
         if (waiter->missing <= 0) {
@@ -192,10 +196,11 @@ wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
             outcome = 1;
             break;
         }
-        pyconc_park(&waiter->parker, source == NULL ? NULL : &source->patience,
+        pyconc_park(&waiter->parker, waiter->patience,
                     source == NULL ? NULL : &source->leaving, NULL,
                     deadline_ns);
     }
+    waiter->patience = NULL; /* ends with the engine */
     Py_XDECREF(engine);
     return outcome;
 }

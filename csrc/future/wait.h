@@ -95,8 +95,9 @@ struct pyconc_waiter {
     Py_ssize_t missing; /* outcomes still needed; <= 0: satisfied */
     struct pyconc_link *fired_first; /* in order of completion */
     struct pyconc_link *fired_last;
-    struct pyconc_source *source; /* waits there now, or NULL */
-    struct pyconc_waiter *next;   /* ring of followers */
+    struct pyconc_source *source;   /* waits there now, or NULL */
+    struct conc_patience *patience; /* that it waits with, or NULL */
+    struct pyconc_waiter *next;     /* ring of followers */
     struct pyconc_waiter *previous;
 };
 

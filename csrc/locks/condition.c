@@ -15,6 +15,8 @@ struct condition {
     PyObject *lock;
     PyObject *acquire;
     PyObject *release;
+    uint8_t is_builtin; /* the lock is the interpreter's own Lock or RLock:
+                         * entering it is acquire(), leaving release() */
     /* The lock's; NULL: our own, which a subclass may override. */
     PyObject *release_save;
     PyObject *acquire_restore;
@@ -64,6 +66,8 @@ condition_init(PyObject *object, PyObject *arguments, PyObject *keywords)
         return -1;
     }
     Py_XSETREF(self->release, PyObject_GetAttrString(lock, "release"));
+    self->is_builtin = Py_TYPE(lock) == self->state->lock_type ||
+                       Py_TYPE(lock) == self->state->rlock_type;
     if (self->release == NULL ||
         find_method(lock, "_release_save", &self->release_save) < 0 ||
         find_method(lock, "_acquire_restore", &self->acquire_restore) < 0 ||
@@ -403,6 +407,9 @@ condition_enter(PyObject *self, PyObject *Py_UNUSED(ignored))
     if (check_made(CONDITION(self)) < 0) {
         return NULL;
     }
+    if (CONDITION(self)->is_builtin) {
+        return PyObject_CallNoArgs(CONDITION(self)->acquire);
+    }
     return PyObject_CallMethodNoArgs(CONDITION(self)->lock,
                                      CONDITION(self)->state->str_enter);
 }
@@ -414,6 +421,9 @@ condition_exit(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
 
     if (check_made(CONDITION(self)) < 0) {
         return NULL;
+    }
+    if (CONDITION(self)->is_builtin) {
+        return PyObject_CallNoArgs(CONDITION(self)->release);
     }
     if (count > 3) {
         PyErr_SetString(PyExc_TypeError,

@@ -8,7 +8,8 @@ struct semaphore {
     PyObject_HEAD
     struct pyconc_waitlist waiting; /* for a chance */
     Py_ssize_t permits;
-    Py_ssize_t bound; /* the most there may be; -1: no bound */
+    Py_ssize_t bound;          /* the most there may be; -1: no bound */
+    uint8_t overrides_release; /* a subclass: `with` goes through it */
 };
 
 #define SEMAPHORE(object) ((struct semaphore *)(object))
@@ -40,6 +41,17 @@ semaphore_init(PyObject *self, PyObject *arguments, PyObject *keywords)
         if (permits == -1 && PyErr_Occurred()) {
             return -1;
         }
+    }
+    struct pyconc_state *state = pyconc_state_of(Py_TYPE(self));
+    PyObject *ours = PyObject_GetAttr((PyObject *)state->semaphore_type,
+                                      state->str_release);
+    PyObject *theirs =
+        PyObject_GetAttr((PyObject *)Py_TYPE(self), state->str_release);
+    SEMAPHORE(self)->overrides_release = ours != theirs;
+    Py_XDECREF(ours);
+    Py_XDECREF(theirs);
+    if (PyErr_Occurred()) {
+        return -1;
     }
     SEMAPHORE(self)->permits = permits;
     SEMAPHORE(self)->bound = -1;
@@ -171,7 +183,9 @@ static PyObject *
 semaphore_exit(PyObject *self, PyObject *const *Py_UNUSED(arguments),
                Py_ssize_t Py_UNUSED(count))
 {
-    /* A subclass may count its releases. */
+    if (!SEMAPHORE(self)->overrides_release) {
+        return release(SEMAPHORE(self), 1);
+    }
     return PyObject_CallMethodNoArgs(
         self, pyconc_state_of(Py_TYPE(self))->str_release);
 }

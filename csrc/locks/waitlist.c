@@ -6,6 +6,10 @@
 #include "platform/forks.h"
 #include "py/park.h"
 
+/* What this thread knows of its last waits.  A place has a copy, which whoever
+ * wakes adds to: this may be gone by then, as places must not be. */
+static _Thread_local struct conc_patience patience;
+
 /* In a forked child nobody waits who is not here. */
 static void
 forget_the_dead(struct pyconc_waitlist *list)
@@ -151,8 +155,10 @@ pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
             (void)pyconc_waitlist_leave(list, place);
             return 1;
         }
-        pyconc_park(&place->parker, &list->patience, NULL, &place->let_go_seen,
-                    deadline_ns);
+        place->patience = patience;
+        pyconc_park(&place->parker, &place->patience, NULL,
+                    &place->let_go_seen, deadline_ns);
+        patience = place->patience;
     }
     (void)pyconc_waitlist_leave(list, place);
     return 0;
@@ -174,6 +180,7 @@ wake_first(struct pyconc_waitlist *list, uint8_t verdict)
     else {
         /* relaxed: a hint */
         place->let_go_seen = conc_load_rlx(&pyconc_let_go);
+        conc_patience_waker(&place->patience);
         (void)conc_parker_wake(&place->parker);
     }
 }

@@ -35,6 +35,7 @@ struct pyconc_place {
     PyObject *awaiter; /* borrowed: that it lies in; NULL: a thread's */
     uint64_t ticket;
     struct conc_parker parker;
+    struct conc_patience patience;
     uint32_t forks;       /* when it joined */
     uint32_t let_go_seen; /* when it was woken, see py/park.h */
     uint8_t is_listed;
@@ -49,7 +50,6 @@ struct pyconc_waitlist { /* zeroed memory is valid */
     Py_ssize_t woken; /* of those that have not yet looked */
     uint64_t tickets; /* handed out */
     uint32_t forks;   /* of the process whose places these are */
-    struct conc_patience patience;
 };
 
 /* A thread's place, not yet in a list: NULL with MemoryError. */

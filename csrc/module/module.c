@@ -62,6 +62,7 @@ import_all(struct pyconc_state *state)
         {&state->rlock_class, "threading", "RLock"},
         {&state->broken_barrier_error, "threading", "BrokenBarrierError"},
         {(PyObject **)&state->lock_type, "_thread", "LockType"},
+        {(PyObject **)&state->rlock_type, "_thread", "RLock"},
         {&state->queue_empty, "queue", "Empty"},
         {&state->queue_full, "queue", "Full"},
         {&state->queue_shutdown, "pyconc.errors", "ShutDown"},
@@ -237,6 +238,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->rlock_class);
     Py_VISIT(state->broken_barrier_error);
     Py_VISIT(state->lock_type);
+    Py_VISIT(state->rlock_type);
     Py_VISIT(state->queue_empty);
     Py_VISIT(state->queue_full);
     Py_VISIT(state->queue_shutdown);
@@ -287,6 +289,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->rlock_class);
     Py_CLEAR(state->broken_barrier_error);
     Py_CLEAR(state->lock_type);
+    Py_CLEAR(state->rlock_type);
     Py_CLEAR(state->queue_empty);
     Py_CLEAR(state->queue_full);
     Py_CLEAR(state->queue_shutdown);

@@ -57,3 +57,9 @@ conc_cpus_usable(void)
     conc_cgroup_walk("cpu", visit_quota, &cpus);
     return cpus > 1 ? cpus : 1;
 }
+
+int
+conc_cpu_now(void)
+{
+    return sched_getcpu();
+}

@@ -6,4 +6,8 @@
  * 1.  Reads files: call it once per pool, not per task. */
 int conc_cpus_usable(void);
 
+/* The CPU on which this thread runs right now: a hint.  Some nanoseconds; a
+ * negative number if it cannot be told. */
+int conc_cpu_now(void);
+
 #endif

@@ -42,7 +42,8 @@ struct pyconc_state {
     PyObject *rlock_class;        /* threading.RLock */
     PyObject *broken_barrier_error;
     PyTypeObject *lock_type; /* of threading.Lock() */
-    PyObject *queue_empty;   /* queue.Empty */
+    PyTypeObject *rlock_type;
+    PyObject *queue_empty; /* queue.Empty */
     PyObject *queue_full;
     PyTypeObject *deque_type;
     PyObject *deque_append; /* unbound methods */

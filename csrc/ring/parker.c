@@ -8,6 +8,7 @@
 #include "ring/parker.h"
 
 #include "platform/clock.h"
+#include "platform/cpus.h"
 #include "platform/futex.h"
 #include "platform/relax.h"
 #include "platform/status.h"
@@ -129,7 +130,16 @@ conc_patience_spin_ns(struct conc_patience *patience)
         patience->skips--;
         return 0;
     }
+    if (patience->waker == conc_cpu_now() + 1) {
+        return 0;
+    }
     return patience->lingers ? CONC_LINGER_NS : CONC_SPIN_NS;
+}
+
+void
+conc_patience_waker(struct conc_patience *patience)
+{
+    patience->waker = conc_cpu_now() + 1;
 }
 
 void

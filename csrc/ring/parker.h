@@ -36,13 +36,17 @@
 /* What a thread knows of how its last waits went.  For one thread at a time;
  * zeroed memory is valid. */
 struct conc_patience {
+    int32_t waker;   /* CPU of whoever woke it last, plus 1; 0: unknown */
     uint8_t lingers; /* the last sleep was short */
     uint8_t misses;  /* spins in a row that were for nothing */
     uint8_t skips;   /* waits that shall not spin */
 };
 
-/* How long to spin this time; 0: not. */
+/* How long to spin this time; 0: not.  Not on the CPU that the waker needs: if
+ * the thread sleeps instead, it may wake up on another one. */
 int64_t conc_patience_spin_ns(struct conc_patience *patience);
+/* By whoever wakes. */
+void conc_patience_waker(struct conc_patience *patience);
 /* It was enough; or it was not, and the sleep took so long. */
 void conc_patience_hit(struct conc_patience *patience);
 void conc_patience_miss(struct conc_patience *patience, int64_t slept_ns);

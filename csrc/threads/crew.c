@@ -124,6 +124,7 @@ rouse(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker)
     remove_idle(engine, worker);
     /* relaxed: a hint */
     worker->let_go_seen = conc_load_rlx(&pyconc_let_go);
+    conc_patience_waker(&worker->patience);
     (void)conc_parker_wake(&worker->parker);
 }
 

@@ -219,3 +219,73 @@ def test_buffersize_must_be_an_integer(executor, size):
 def test_buffersize_must_be_positive(executor, size):
     with pytest.raises(ValueError, match="buffersize must be None or > 0"):
         executor.map(square, range(3), buffersize=size)
+
+
+# a submit of the user's own
+
+
+def counted(submit, calls):
+    def counting(fn, /, *args, **kwds):
+        future = submit(fn, *args, **kwds)
+        calls.append(future)
+        return future
+
+    return counting
+
+
+@pytest.fixture(params=["subclass", "instance"])
+def own(request, make_executor):
+    """An executor with a submit of its own, and what that returned."""
+    executor, calls = make_executor(2), []
+    if request.param == "instance":
+        executor.submit = counted(executor.submit, calls)
+        return executor, calls
+
+    class Counting(type(executor)):
+        def submit(self, fn, /, *args, **kwds):
+            return counted(super().submit, calls)(fn, *args, **kwds)
+
+    executor.__class__ = Counting
+    return executor, calls
+
+
+def test_map_submits_by_the_executors_own_submit(own):
+    executor, calls = own
+    results = executor.map(square, range(10))
+    assert len(calls) == 10
+    assert list(results) == [n * n for n in range(10)]
+    assert [future.result() for future in calls] == [n * n for n in range(10)]
+
+
+@only_pyconc
+@pytest.mark.parametrize("size", [1, 4, 10, 50])
+def test_so_it_does_with_buffersize(own, size):
+    executor, calls = own
+    results = executor.map(square, range(10), buffersize=size)
+    assert len(calls) == min(size, 10)
+    assert list(results) == [n * n for n in range(10)]
+    assert len(calls) == 10
+
+
+def test_so_it_does_with_several_iterables(own):
+    executor, calls = own
+    assert list(executor.map(pow, [2, 3, 4], [5, 6])) == [32, 729]
+    assert len(calls) == 2
+
+
+def test_an_own_submit_may_replace_the_task(make_executor):
+    executor = make_executor(2)
+    submit = executor.submit
+    executor.submit = lambda fn, *args: submit(tasks.identity, args)
+    assert list(executor.map(square, [1, 2])) == [(1,), (2,)]
+
+
+def test_an_own_submit_that_refuses_is_heard(make_executor):
+    executor = make_executor(2)
+
+    def refuse(*_args):
+        raise LookupError("on purpose")
+
+    executor.submit = refuse
+    with pytest.raises(LookupError, match="on purpose"):
+        executor.map(square, [1, 2])

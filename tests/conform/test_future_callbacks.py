@@ -7,6 +7,9 @@ import weakref
 
 import pytest
 
+from support.impls import only_pyconc
+from support.tasks import square
+
 ENDINGS = {
     "result": lambda future: future.set_result(1),
     "exception": lambda future: future.set_exception(ValueError("x")),
@@ -157,3 +160,121 @@ def test_a_callback_added_while_another_thread_finishes_is_called(impl):
         future.add_done_callback(seen.append)
         thread.join()
         assert seen == [future]
+
+
+# what is no Exception
+
+
+@pytest.fixture(params=[KeyboardInterrupt, SystemExit])
+def bad(request):
+    """A callback that raises what nobody means to catch."""
+
+    def callback(_future):
+        raise request.param("on purpose")
+
+    callback.error = request.param
+    return callback
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_interrupt_of_a_late_callback_is_raised(
+    future, caplog, ending, bad
+):
+    ENDINGS[ending](future)
+    with pytest.raises(bad.error, match="on purpose"):
+        future.add_done_callback(bad)
+    assert caplog.records == []
+    assert future.done()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_interrupt_of_a_callback_is_raised_by_the_end(
+    impl, future, caplog, ending, bad
+):
+    future.add_done_callback(bad)
+    with pytest.raises(bad.error, match="on purpose"):
+        ENDINGS[ending](future)
+    assert caplog.records == []
+    # it has ended all the same, and for good
+    assert future.done()
+    with pytest.raises(impl.futures.InvalidStateError):
+        future.set_result(2)
+    seen = []
+    future.add_done_callback(seen.append)
+    assert seen == [future]
+
+
+def test_the_error_of_a_callback_is_logged_before_an_interrupt(
+    future, caplog, bad
+):
+    def fail(_future):
+        raise ValueError("callback failed on purpose")
+
+    future.add_done_callback(fail)
+    future.add_done_callback(bad)
+    with caplog.at_level(logging.ERROR, "concurrent.futures"):
+        with pytest.raises(bad.error):
+            future.set_result(1)
+    (record,) = caplog.records
+    assert record.exc_info[0] is ValueError
+
+
+@only_pyconc  # in the stdlib it ends the thread
+def test_an_interrupt_in_the_executors_own_thread_is_logged(
+    make_executor, gate, caplog, bad
+):
+    executor = make_executor(1)
+    held = executor.submit(gate.enter)
+    threads, done = [], threading.Event()
+
+    def note(_future):
+        threads.append(threading.current_thread())
+        bad(_future)
+
+    with caplog.at_level(logging.ERROR, "concurrent.futures"):
+        held.add_done_callback(note)
+        gate.open()
+        assert held.result(30) is None
+        later = [executor.submit(square, n) for n in range(20)]
+        later[-1].add_done_callback(lambda _: done.set())
+        assert [future.result(30) for future in later] == [
+            n * n for n in range(20)
+        ]
+        assert done.wait(30)
+    (thread,) = threads
+    assert thread is not threading.main_thread()
+    assert thread.is_alive()
+    (record,) = caplog.records
+    assert record.exc_info[0] is bad.error
+
+
+def test_a_finalizer_may_add_a_callback_while_another_is_added(impl):
+    """It runs where memory for the list of callbacks is asked for."""
+    seen = []
+
+    class Cycle:
+        def __init__(self, future):
+            self.itself, self.future = self, future
+
+        def __del__(self):
+            self.future.add_done_callback(lambda _: seen.append("by garbage"))
+
+    def callback(_future):
+        seen.append("by call")
+
+    future = impl.futures.Future()
+    add = future.add_done_callback
+    thresholds = gc.get_threshold()
+    gc.collect()
+    try:
+        gc.set_threshold(100_000)
+        Cycle(future)
+        newer = [{}, {}, {}]  # more than the threshold to come
+        gc.set_threshold(1)
+        add(callback)
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    assert len(newer) == 3
+    future.set_result(1)
+    assert sorted(seen) == ["by call", "by garbage"]
