@@ -1,5 +1,6 @@
 """Run every theme: python benchmarks [--help]."""
 
+import bench_primitives
 import bench_process_pool
 import bench_resources
 import bench_scaling
@@ -12,6 +13,7 @@ if __name__ == "__main__":
         {
             "process_pool": bench_process_pool.cases(),
             "thread_pool": bench_thread_pool.cases(),
+            "primitives": bench_primitives.cases(),
             "transfer": bench_transfer.cases(),
             "scaling": bench_scaling.cases(),
             "resources": bench_resources.cases(),

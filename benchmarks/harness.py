@@ -34,8 +34,13 @@ SHORTEST_MEASUREMENT = 0.2
 MOST_BATCHES = 100
 
 MODULES = {
-    "stdlib": ("multiprocessing", "concurrent.futures"),
-    "pyconc": ("pyconc.multiprocessing", "pyconc.futures"),
+    "stdlib": ("multiprocessing", "concurrent.futures", "threading", "queue"),
+    "pyconc": (
+        "pyconc.multiprocessing",
+        "pyconc.futures",
+        "pyconc.threading",
+        "pyconc.queue",
+    ),
 }
 
 # Units in which less is faster.
@@ -46,11 +51,13 @@ class Implementation:
     """The modules that a side takes its pools from."""
 
     def __init__(self, name: str) -> None:
-        multiprocessing, futures = MODULES[name]
+        multiprocessing, futures, threading, queue = MODULES[name]
         self.name = name
         self.multiprocessing: Any = importlib.import_module(multiprocessing)
         self.pools: Any = importlib.import_module(f"{multiprocessing}.pool")
         self.futures: Any = importlib.import_module(futures)
+        self.threading: Any = importlib.import_module(threading)
+        self.queue: Any = importlib.import_module(queue)
 
     def pool(self, processes: int = 2) -> Any:
         return self.multiprocessing.get_context("fork").Pool(processes)

@@ -1,6 +1,6 @@
 """Exceptions that the standard library has no name for."""
 
-import queue
+import sys
 from concurrent.futures.process import BrokenProcessPool
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "WorkerLostError",
 ]
 
-if hasattr(queue, "ShutDown"):
-    ShutDown = queue.ShutDown
+if sys.version_info >= (3, 13):
+    from queue import ShutDown
 else:
 
     class ShutDown(Exception):

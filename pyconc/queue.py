@@ -17,7 +17,6 @@ import heapq
 import queue as _queue
 import types
 from collections import deque
-from collections.abc import Iterable
 from queue import Empty, Full, SimpleQueue
 from time import monotonic
 from typing import Any, ClassVar, Generic, TypeVar
@@ -210,7 +209,7 @@ class Queue(_core.Queue, Generic[_T]):
             self.not_full.notify_all()
         self._offer()
 
-    __class_getitem__ = classmethod(types.GenericAlias)
+    __class_getitem__: Any = classmethod(types.GenericAlias)
 
 
 class LifoQueue(Queue[_T]):
@@ -251,7 +250,7 @@ class PriorityQueue(Queue[_T]):
         heapq.heappush(self.queue, item)
 
     def _get(self) -> _T:
-        return heapq.heappop(self.queue)
+        return heapq.heappop(self.queue)  # type: ignore[no-any-return]
 
 
 def _wake(woken: asyncio.Future[None]) -> None:

@@ -15,15 +15,80 @@ import sys
 import threading as _threading
 import types
 import warnings
-from threading import *  # noqa: F403
-from threading import Lock, RLock, __excepthook__  # noqa: F401
+from threading import (
+    TIMEOUT_MAX,
+    BrokenBarrierError,
+    ExceptHookArgs,
+    Lock,
+    RLock,
+    ThreadError,
+    Timer,
+    __excepthook__,  # noqa: F401  documented
+    active_count,
+    activeCount,
+    current_thread,
+    currentThread,
+    enumerate,
+    excepthook,
+    get_ident,
+    get_native_id,
+    getprofile,
+    gettrace,
+    local,
+    main_thread,
+    setprofile,
+    settrace,
+    stack_size,
+)
 from threading import Thread as _Thread
 from typing import Any
 
 from . import _core
 from .errors import DeadlockError
 
-__all__ = [*_threading.__all__, "AtomicInt", "DeadlockError"]
+__all__ = [
+    "TIMEOUT_MAX",
+    "AtomicInt",
+    "Barrier",
+    "BoundedSemaphore",
+    "BrokenBarrierError",
+    "Condition",
+    "DeadlockError",
+    "Event",
+    "ExceptHookArgs",
+    "Lock",
+    "RLock",
+    "Semaphore",
+    "Thread",
+    "ThreadError",
+    "Timer",
+    "activeCount",
+    "active_count",
+    "currentThread",
+    "current_thread",
+    "enumerate",
+    "excepthook",
+    "get_ident",
+    "get_native_id",
+    "getprofile",
+    "gettrace",
+    "local",
+    "main_thread",
+    "setprofile",
+    "settrace",
+    "stack_size",
+]
+
+if sys.version_info >= (3, 12):
+    from threading import setprofile_all_threads, settrace_all_threads
+
+    __all__ += ["setprofile_all_threads", "settrace_all_threads"]
+
+_DEBUG_LOCKS = os.environ.get("PYCONC_DEBUG_LOCKS", "0") not in ("", "0")
+
+if _DEBUG_LOCKS:
+    from . import _lock_debug
+    from ._lock_debug import Lock, RLock  # type: ignore[assignment]
 
 
 def _described(self: object, state: str) -> str:
@@ -51,7 +116,12 @@ class Condition(_core.Condition):
     `threading.Condition`.
     """
 
-    def notifyAll(self) -> None:  # noqa: N802
+    if _DEBUG_LOCKS:
+
+        def __init__(self, lock: Any = None) -> None:
+            super().__init__(RLock() if lock is None else lock)
+
+    def notifyAll(self) -> None:
         """Deprecated: use notify_all()."""
         _deprecated("notifyAll", "notify_all")
         self.notify_all()
@@ -96,7 +166,7 @@ class Event(_core.Event):
     `threading.Event`.
     """
 
-    def isSet(self) -> bool:  # noqa: N802
+    def isSet(self) -> bool:
         """Deprecated: use is_set()."""
         _deprecated("isSet", "is_set")
         return self.is_set()
@@ -153,7 +223,12 @@ class Thread(_Thread, metaclass=_ThreadType):
     `isinstance(t, Thread)` is true for its threads too.
     """
 
-    def isAlive(self) -> bool:  # noqa: N802
+    if _DEBUG_LOCKS:
+
+        def join(self, timeout: float | None = None) -> None:
+            _lock_debug.join(self, timeout)
+
+    def isAlive(self) -> bool:
         """Deprecated: use is_alive()."""
         _deprecated("isAlive", "is_alive")
         return self.is_alive()
@@ -200,6 +275,9 @@ class _Mirror(types.ModuleType):
             setattr(_threading, name, value)
         super().__setattr__(name, value)
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_threading.__all__})
+
     @property
     def excepthook(self) -> Any:
         return _threading.excepthook
@@ -208,8 +286,5 @@ class _Mirror(types.ModuleType):
     def excepthook(self, hook: Any) -> None:
         pass  # set there by __setattr__
 
-
-if os.environ.get("PYCONC_DEBUG_LOCKS", "0") not in ("", "0"):
-    from ._lock_debug import Lock, RLock, Thread  # type: ignore[assignment]
 
 sys.modules[__name__].__class__ = _Mirror

@@ -4,9 +4,9 @@ import contextlib
 import threading
 
 import pytest
-from support.polling import eventually
 
 from support.blocking import PATIENCE, Call, blocked_calls
+from support.polling import eventually
 from support.sync import NAN, NO_TIMEOUT, PAST, TOO_LONG
 
 

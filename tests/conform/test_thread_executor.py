@@ -1,5 +1,7 @@
 """ThreadPoolExecutor does what executors do."""
 
+import threading
+
 import pytest
 
 from conform.test_as_completed import *  # noqa: F403
@@ -46,3 +48,31 @@ def make_executor(impl, ctx_method):
     for executor in executors:
         executor.shutdown(wait=True, cancel_futures=True)
 
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads"), [(0.5, 1), (2.0, 2), (2.5, 3)]
+)
+def test_a_number_of_workers_is_rounded_up(make_executor, workers, threads):
+    executor = make_executor(workers)
+    line, let_go = threading.Barrier(threads), threading.Event()
+    held = [executor.submit(line.wait, 30) for _ in range(threads)]
+    assert sorted(future.result(30) for future in held) == list(range(threads))
+    held = [executor.submit(let_go.wait, 30) for _ in range(threads + 3)]
+    assert len(executor._threads) == threads
+    let_go.set()
+    assert all(future.result(30) for future in held)
+    assert executor._max_workers == workers
+
+
+@pytest.mark.parametrize("workers", [float("inf"), 10**30, 2**63, 2**31])
+def test_any_number_of_workers_will_do(make_executor, workers):
+    executor = make_executor(workers)
+    assert list(executor.map(abs, range(-9, 0))) == list(range(9, 0, -1))
+    assert executor._max_workers == workers
+
+
+@pytest.mark.parametrize("workers", [-0.5, 0.0, float("-inf"), -(10**30)])
+def test_but_for_none_at_all(impl, workers):
+    with pytest.raises(ValueError, match="max_workers must be greater than 0"):
+        impl.futures.ThreadPoolExecutor(workers)

@@ -1,9 +1,13 @@
 """ThreadPool does what Pool does: the tests of Pool, over threads."""
 
+import collections
+import types
+
 import pytest
 
 from conform.test_pool import *  # noqa: F403
 from conform.test_pool_imap import *  # noqa: F403
+from conform.test_pool_imap_end import *  # noqa: F403
 from conform.test_pool_lifecycle import *  # noqa: F403
 from conform.test_results import *  # noqa: F403
 
@@ -44,3 +48,38 @@ for name in """
 @pytest.fixture
 def ctx_method():
     return "threads"
+
+
+@pytest.mark.parametrize("keywords", [[("a", 1)], 5, None, "a", (), [], "", 0])
+def test_keywords_are_a_mapping(pool, keywords):
+    kind = type(keywords).__name__
+    with pytest.raises(
+        TypeError, match=rf"argument after \*\* must be a mapping, not {kind}"
+    ):
+        pool.apply(abs, (1,), keywords)
+    assert pool.apply(abs, (-1,), {}) == 1
+
+
+class NoDict:
+    """What ** takes: it has keys and can be subscripted."""
+
+    def keys(self):
+        return ["base"]
+
+    def __getitem__(self, key):
+        return {"base": 16}[key]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        NoDict,
+        lambda: types.MappingProxyType({"base": 16}),
+        lambda: collections.UserDict(base=16),
+        lambda: collections.OrderedDict(base=16),
+    ],
+    ids=["no dict", "proxy", "user dict", "ordered"],
+)
+def test_any_mapping_of_keywords_will_do(pool, make):
+    assert pool.apply(int, ("ff",), make()) == 255
+    assert pool.apply_async(int, ("ff",), make()).get(30) == 255

@@ -290,3 +290,70 @@ def test_a_task_drops_its_own_pool(threads_before, make):
     box = [make()]
     start(box[0], box.clear)(30)
     eventually(lambda: (gc.collect(), native_threads())[1] == threads_before)
+
+
+# finalizers that run amid a call
+
+
+class Finalizer:
+    """Garbage that calls something as it is collected."""
+
+    def __init__(self, call):
+        self.itself, self.call = self, call
+
+    def __del__(self):
+        self.call()
+
+
+@contextlib.contextmanager
+def collected_soon(call):
+    """Have call() made by the next allocation that may collect garbage.
+
+    From Python 3.12 on that is soon after the allocation.
+    """
+    thresholds = gc.get_threshold()
+    gc.collect()
+    try:
+        gc.set_threshold(100_000)
+        Finalizer(call)
+        newer = [{}, {}, {}]  # more than the threshold to come
+        gc.set_threshold(1)
+        yield newer
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def test_a_finalizer_shuts_down_amid_a_submit(make_executor):
+    executor = make_executor(1)
+    assert executor.submit(abs, 1).result(30) == 1
+    with collected_soon(lambda: executor.shutdown(wait=False)):
+        try:
+            executor.submit(abs, 1)
+        except Exception as error:
+            caught = error
+        else:
+            caught = catch(lambda: executor.submit(abs, 1))
+    assert type(caught) is RuntimeError
+    assert str(caught) == "cannot schedule new futures after shutdown"
+
+
+def test_a_cancel_drops_an_argument_that_looks_at_the_future(
+    make_executor, hold, monkeypatch
+):
+    unraisable, looked = [], []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    class Argument:
+        def __del__(self):
+            looked.append(box[0]._condition)
+
+    executor, box, seen = make_executor(1), [], []
+    executor.submit(hold)
+    hold.wait_running()
+    box.append(executor.submit(id, Argument()))
+    box[0].add_done_callback(seen.append)
+    assert box[0].cancel()
+    assert len(looked) == 1
+    assert unraisable == []
+    assert seen == box
+    assert wait(box, 30).done == set(box)

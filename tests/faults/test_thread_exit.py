@@ -371,3 +371,17 @@ assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != -signal.SIGALRM
 started.set()
 """,
     )
+
+
+def test_exit_timeouts_run_at_the_same_time(tmp_path):
+    """One after the other they would outlast the watchdog."""
+    run(
+        tmp_path,
+        """
+executors = [T(1, exit_timeout=1) for _ in range(40)]
+kept = [executor.submit(sleep) for executor in executors]
+start = time.monotonic()
+atexit.register(lambda: print(time.monotonic() - start >= 1))
+""",
+        expect="True\n",
+    )

@@ -1,13 +1,14 @@
 """Tasks, callbacks and initializers of thread pools fail."""
 
 import asyncio
+import itertools
 import logging
 import threading
 
 import pytest
 
 import pyconc.multiprocessing.dummy as dummy
-from pyconc.futures import CancelledError, ThreadPoolExecutor
+from pyconc.futures import CancelledError, ThreadPoolExecutor, wait
 from pyconc.futures.thread import BrokenThreadPool
 from pyconc.multiprocessing.pool import ThreadPool
 from support.errors import catch
@@ -159,6 +160,28 @@ def test_a_failing_initializer_ends_a_pool(make_pool):
         pool.map(abs, [1])
 
 
+@pytest.mark.parametrize("cls", [ThreadPool, dummy.Pool])
+@pytest.mark.parametrize("fails_at", [1, 2, 4])
+def test_an_initializer_fails_while_the_pool_is_made(make_pool, cls, fails_at):
+    """The thread is not replaced, for ever: it was tried once."""
+    numbers = itertools.count(1)
+
+    def fail():
+        number = next(numbers)
+        # or else nobody would ever hear of it
+        if fails_at <= number < 100:
+            raise ZeroDivisionError("on purpose")
+
+    pool = make_pool(4, fail, cls=cls)
+    with pytest.raises(ZeroDivisionError, match="on purpose"):
+        pool.map(abs, range(1000), 1)
+    with pytest.raises(ZeroDivisionError):
+        pool.apply(abs, (1,))
+    pool.close()
+    pool.join()
+    assert next(numbers) <= 5
+
+
 @pytest.mark.parametrize("fails_at", [1, 2])
 def test_a_thread_that_cannot_be_started(make, monkeypatch, fails_at):
     """No memory for another stack, or the user's limit is reached."""
@@ -182,3 +205,46 @@ def test_a_thread_that_cannot_be_started(make, monkeypatch, fails_at):
     assert start(other, abs, -1)(30) == 1
     if isinstance(other, ThreadPoolExecutor):
         assert pool.submit(abs, -1).result(30) == 1
+
+
+SET_BY_USER = {
+    "result": lambda future: future.set_result("user's"),
+    "exception": lambda future: future.set_exception(LookupError("user's")),
+}
+
+
+@pytest.mark.parametrize("kind", SET_BY_USER)
+def test_what_the_user_sets_is_not_overwritten(make_executor, hold, kind):
+    """As in the standard library, the task is then not run."""
+    executor, ran, seen = make_executor(1), [], []
+    held = executor.submit(hold)
+    future = executor.submit(ran.append, 1)
+    future.add_done_callback(seen.append)
+    SET_BY_USER[kind](future)
+    hold.let_go.set()
+    assert executor.submit(abs, -2).result(30) == 2
+    assert held.result(30) is None
+    executor.shutdown()
+    assert outcome_of(future) == "user's"
+    assert ran == []
+    assert seen == [future]
+
+
+@pytest.mark.parametrize("kind", SET_BY_USER)
+def test_nor_is_it_by_a_task_that_waits(make_executor, kind):
+    executor, ran = make_executor(1), []
+
+    def task():
+        futures = [executor.submit(ran.append, n) for n in range(3)]
+        SET_BY_USER[kind](futures[1])
+        assert len(wait(futures).done) == 3
+        return outcome_of(futures[1])
+
+    assert executor.submit(task).result(30) == "user's"
+    executor.shutdown()
+    assert sorted(ran) == [0, 2]
+
+
+def outcome_of(future):
+    error = future.exception(0)
+    return future.result(0) if error is None else str(error)

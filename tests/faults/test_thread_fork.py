@@ -1,11 +1,14 @@
 """The process forks while threads of pools are at work."""
 
+import textwrap
+
 import pytest
 
 from pyconc.futures import ThreadPoolExecutor, wait
 from pyconc.multiprocessing.pool import ThreadPool
 from support.children import in_forked_child
 from support.errors import catch
+from support.scripts import run_source
 from support.threads import Hold
 
 
@@ -109,3 +112,69 @@ def test_a_task_may_fork(busy):
         assert [fork.result(30) for fork in forks] == ["(1, 2)"] * 4
         assert pool.apply(task) == "(1, 2)"
         assert [future.result(30) for future in queued] == list(range(50))
+
+
+FORKING = {
+    "a pool of the stdlib": """
+with multiprocessing.Pool(2) as inner:
+    values = inner.map(abs, [-1, -2])
+    inner.close()
+    inner.join()
+""",
+    "a pool": """
+with Pool(2) as inner:
+    values = inner.map(abs, [-1, -2])
+    inner.close()
+    inner.join()
+""",
+    "an executor": """
+with futures.ProcessPoolExecutor(2) as inner:
+    values = list(inner.map(abs, [-1, -2]))
+""",
+    "a process": """
+process = multiprocessing.Process(target=print, args=("child",))
+process.start()
+process.join()
+values = [1, 2 + process.exitcode]
+""",
+}
+
+
+@pytest.mark.parametrize("kind", ["executor", "pool"])
+@pytest.mark.parametrize("what", FORKING)
+def test_what_a_task_forks_comes_to_its_end(tmp_path, kind, what):
+    """In the child the thread of the task is the only one, and leaves."""
+    call = {
+        "executor": "executor.submit(task).result()",
+        "pool": "pool.apply(task)",
+    }[kind]
+    body = textwrap.indent(FORKING[what].strip(), "    ")
+    source = f"""
+import multiprocessing
+import warnings
+
+from pyconc import futures
+from pyconc.multiprocessing import Pool
+from pyconc.multiprocessing.pool import ThreadPool
+
+# of os.fork() with threads about
+warnings.simplefilter("ignore", DeprecationWarning)
+multiprocessing.set_start_method("fork")
+
+
+def task():
+{body}
+    return values
+
+
+executor, pool = futures.ThreadPoolExecutor(2), ThreadPool(2)
+other = futures.ThreadPoolExecutor(1)
+other.submit(abs, 1).result()
+print({call})
+print({call})
+"""
+    outcome = run_source(tmp_path, source, timeout=20)
+    assert outcome.returncode == 0, outcome.stderr
+    said = outcome.stdout.replace("child\n", "")
+    assert said == "[1, 2]\n[1, 2]\n"
+    assert outcome.stderr == ""

@@ -1,5 +1,6 @@
 """Tasks of thread pools wait for tasks of their own pool."""
 
+import sys
 import threading
 
 import pytest
@@ -238,3 +239,85 @@ assert executor.submit(abs, 1).result() == pool.apply(abs, (1,)) == 1
     outcome = run_source(tmp_path, source, timeout=10)
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout == "too deep\n"
+
+
+# what a task sees of the task that waits for it
+
+
+def test_a_subtask_handles_no_exception_of_its_parents(way):
+    make, gather = way
+    pool = make(1)
+
+    def child(_item):
+        seen = [sys.exc_info()[0]]
+        try:
+            raise  # nothing, there should be
+        except BaseException as error:
+            seen.append(type(error))
+        try:
+            raise LookupError
+        except LookupError as error:
+            seen.append(error.__context__)
+        return seen
+
+    def parent():
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            seen = gather(pool, child, range(3))
+            return seen, sys.exc_info()[0]
+
+    seen, handled = start(pool, parent)(30)
+    assert seen == [[None, RuntimeError, None]] * 3
+    assert handled is ZeroDivisionError
+
+
+MIXED_WAITS = {
+    "wait": lambda futures: len(wait(futures).done),
+    "first exception": lambda futures: len(
+        wait(futures, return_when="FIRST_EXCEPTION").done
+    ),
+    "as_completed": lambda futures: len(list(as_completed(futures))),
+}
+
+
+@pytest.mark.parametrize("foreign_first", [True, False])
+@pytest.mark.parametrize("call", MIXED_WAITS)
+def test_a_task_waits_for_futures_of_two_executors(
+    make_executor, hold, call, foreign_first
+):
+    """What it can run it runs, behind what it can only wait for, too."""
+    executor, other = make_executor(1), make_executor(1)
+    held = other.submit(hold)
+    foreign = [other.submit(int) for _ in range(4)]
+
+    def task():
+        own = [executor.submit(int) for _ in range(3)]
+        own.append(executor.submit(hold.let_go.set))
+        futures = foreign + own if foreign_first else own + foreign
+        return MIXED_WAITS[call](futures)
+
+    hold.wait_running()
+    assert executor.submit(task).result(30) == 8
+    held.result(30)
+
+
+def test_a_long_chain_of_tasks_uses_the_stacks_of_idle_threads(
+    make_executor
+):
+    """As deep as in the stdlib, where each task has a stack of its own."""
+    length = 500
+    executor = make_executor(length + 100)
+    line = threading.Barrier(length + 1)
+    idle = [executor.submit(line.wait, 30) for _ in range(length + 1)]
+    wait(idle)
+
+    def chain(left):
+        return 1 + below(left - 1, 5) if left else 0
+
+    def below(left, frames):
+        if frames:
+            return below(left, frames - 1)
+        return executor.submit(chain, left).result()
+
+    assert executor.submit(chain, length).result(30) == length

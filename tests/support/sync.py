@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+
 from support.impls import NAMES, PYCONC
 
 HAS_SHUTDOWN = hasattr(queue, "ShutDown")
