@@ -2,7 +2,8 @@
 
 `from pyconc import multiprocessing, futures` is the whole migration: the
 documented interfaces of `multiprocessing` and `concurrent.futures` over a
-shared-memory engine.
+shared-memory engine.  `pyconc.threading` and `pyconc.queue` mirror `threading`
+and `queue`.
 
 Importing this package does no work: no process, thread or shared memory is
 made before a pool is.
@@ -17,8 +18,10 @@ if sys.platform != "linux":
 
 from .errors import (
     CorruptionError,
+    DeadlockError,
     DecodeError,
     PoolTerminatedError,
+    ShutDown,
     WorkerLostError,
 )
 
@@ -26,8 +29,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CorruptionError",
+    "DeadlockError",
     "DecodeError",
     "PoolTerminatedError",
+    "ShutDown",
     "WorkerLostError",
     "__version__",
 ]

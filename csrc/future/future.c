@@ -47,9 +47,14 @@ log_failure(struct pyconc_state *state, const char *what, PyObject *self)
     Py_XDECREF(error);
 }
 
-/* 0, or -1 with an exception that is no Exception: KeyboardInterrupt. */
+/* Who runs the callbacks: a thread that completes everybody's futures, which
+ * SystemExit must not end, or somebody who is to get what is no Exception. */
+enum caller { BY_ENGINE, BY_USER };
+
+/* 0, or -1 with an exception for the user: KeyboardInterrupt. */
 static int
-run_callback(struct pyconc_state *state, PyObject *self, PyObject *callback)
+run_callback(struct pyconc_state *state, PyObject *self, PyObject *callback,
+             enum caller caller)
 {
     PyObject *result = PyObject_CallOneArg(callback, self);
 
@@ -57,7 +62,7 @@ run_callback(struct pyconc_state *state, PyObject *self, PyObject *callback)
         Py_DECREF(result);
         return 0;
     }
-    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+    if (caller == BY_USER && !PyErr_ExceptionMatches(PyExc_Exception)) {
         return -1;
     }
     log_failure(state, "exception calling callback for %r", self);
@@ -67,7 +72,8 @@ run_callback(struct pyconc_state *state, PyObject *self, PyObject *callback)
 /* As run_callback; what comes after the one that raised is not called, as in
  * the stdlib. */
 static int
-run_callbacks(struct pyconc_state *state, struct pyconc_future *future)
+run_callbacks(struct pyconc_state *state, struct pyconc_future *future,
+              enum caller caller)
 {
     PyObject *callbacks = future->callbacks;
     int status = 0;
@@ -80,7 +86,7 @@ run_callbacks(struct pyconc_state *state, struct pyconc_future *future)
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(callbacks) && status == 0;
          i++) {
         PyObject *callback = Py_NewRef(PyList_GET_ITEM(callbacks, i));
-        status = run_callback(state, (PyObject *)future, callback);
+        status = run_callback(state, (PyObject *)future, callback, caller);
         Py_DECREF(callback);
     }
     Py_DECREF(callbacks);
@@ -189,12 +195,7 @@ pyconc_future_complete_special(struct pyconc_state *state,
         exit_condition(state, future, entered);
         Py_XDECREF(entered);
     }
-    /* In a thread that completes everybody's futures: SystemExit must not
-     * end it. */
-    while (run_callbacks(state, future) < 0) {
-        log_failure(state, "exception calling callback for %r",
-                    (PyObject *)future);
-    }
+    (void)run_callbacks(state, future, BY_ENGINE);
     pyconc_outcome_detach(outcome);
     Py_DECREF(future);
 }
@@ -202,7 +203,7 @@ pyconc_future_complete_special(struct pyconc_state *state,
 /* set_result and set_exception: by the user, or by an engine in Python. */
 static PyObject *
 set_outcome(struct pyconc_future *future, PyObject *value,
-            enum pyconc_value_kind kind)
+            enum pyconc_value_kind kind, enum caller caller)
 {
     struct pyconc_state *state = state_of((PyObject *)future);
     struct pyconc_outcome *outcome = &future->outcome;
@@ -227,7 +228,7 @@ set_outcome(struct pyconc_future *future, PyObject *value,
     finish_locked(state, future, entered);
     exit_condition(state, future, entered);
     Py_XDECREF(entered);
-    int status = run_callbacks(state, future);
+    int status = run_callbacks(state, future, caller);
     pyconc_outcome_detach(outcome);
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -236,14 +237,11 @@ void
 pyconc_future_finish(struct pyconc_future *future, PyObject *value,
                      uint8_t kind)
 {
-    struct pyconc_state *state = state_of((PyObject *)future);
     PyObject *result =
-        set_outcome(future, value, (enum pyconc_value_kind)kind);
+        set_outcome(future, value, (enum pyconc_value_kind)kind, BY_ENGINE);
 
     if (result == NULL) {
-        /* A callback raised SystemExit, say, which must not end the worker. */
-        log_failure(state, "exception calling callback for %r",
-                    (PyObject *)future);
+        PyErr_WriteUnraisable((PyObject *)future);
     }
     Py_XDECREF(result);
     Py_DECREF(value);
@@ -287,7 +285,7 @@ future_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
     exit_condition(state, future, entered);
     Py_XDECREF(entered);
     if (may) {
-        int status = run_callbacks(state, future);
+        int status = run_callbacks(state, future, BY_USER);
         pyconc_outcome_detach(outcome);
         if (status < 0) {
             return NULL;
@@ -408,8 +406,9 @@ future_add_done_callback(PyObject *self, PyObject *const *arguments,
     if (pyconc_outcome_is_done(outcome) && !outcome->queued_special) {
         exit_condition(state, future, entered);
         Py_XDECREF(entered);
-        return run_callback(state, self, callback) < 0 ? NULL
-                                                       : Py_NewRef(Py_None);
+        return run_callback(state, self, callback, BY_USER) < 0
+                   ? NULL
+                   : Py_NewRef(Py_None);
     }
     int failed = 0;
     pyconc_outcome_track(outcome);
@@ -441,7 +440,7 @@ future_add_done_callback(PyObject *self, PyObject *const *arguments,
     if (pyconc_outcome_is_done(outcome) && !outcome->queued_special) {
         /* It was completed in between: to make the list may have collected
          * garbage, which lets other threads run. */
-        if (run_callbacks(state, future) < 0) {
+        if (run_callbacks(state, future, BY_USER) < 0) {
             return NULL;
         }
     }
@@ -562,7 +561,7 @@ future_set_result(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
         0) {
         return NULL;
     }
-    return set_outcome(AS_FUTURE(self), value, PYCONC_VALUE_RESULT);
+    return set_outcome(AS_FUTURE(self), value, PYCONC_VALUE_RESULT, BY_USER);
 }
 
 static PyObject *
@@ -578,13 +577,14 @@ future_set_exception(PyObject *self, PyObject *const *arguments,
     /* As in the stdlib: set_exception(None) is a result of None. */
     return set_outcome(AS_FUTURE(self), exception,
                        exception == Py_None ? PYCONC_VALUE_RESULT
-                                            : PYCONC_VALUE_EXCEPTION);
+                                            : PYCONC_VALUE_EXCEPTION,
+                       BY_USER);
 }
 
 static PyObject *
 future_invoke_callbacks(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    if (run_callbacks(state_of(self), AS_FUTURE(self)) < 0) {
+    if (run_callbacks(state_of(self), AS_FUTURE(self), BY_USER) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

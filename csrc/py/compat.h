@@ -70,6 +70,29 @@ pyconc_error_restore(PyObject *error)
 #endif
 }
 
+/* --- handled exceptions ------------------------------------------------- */
+
+/* Begin to run code that is nested in what this thread does, but does not
+ * belong to it: it handles no exception.  Returns what the matching call
+ * takes; `item` lives until then. */
+static inline _PyErr_StackItem *
+pyconc_handled_begin(_PyErr_StackItem *item)
+{
+    PyThreadState *thread_state = PyThreadState_Get();
+    _PyErr_StackItem *outer = thread_state->exc_info;
+
+    *item = (_PyErr_StackItem){.previous_item = NULL};
+    thread_state->exc_info = item;
+    return outer;
+}
+
+static inline void
+pyconc_handled_end(_PyErr_StackItem *item, _PyErr_StackItem *outer)
+{
+    PyThreadState_Get()->exc_info = outer;
+    Py_CLEAR(item->exc_value);
+}
+
 /* --- exact ints; none of these runs user code -------------------------- */
 
 /* Whether the int is one digit, which costs no call to read. */

@@ -648,13 +648,12 @@ help(struct pyconc_source *source, void *queued)
     }
     else {
         /* Nor does it handle the exception that the waiting task handles. */
-        PyObject *handled = PyErr_GetHandledException();
-        PyErr_SetHandledException(NULL);
+        _PyErr_StackItem item;
+        _PyErr_StackItem *outer = pyconc_handled_begin(&item);
         worker->depth++;
         pyconc_thread_run_task(engine, worker, task);
         worker->depth--;
-        PyErr_SetHandledException(handled);
-        Py_XDECREF(handled);
+        pyconc_handled_end(&item, outer);
     }
     Py_LeaveRecursiveCall();
     return 1;

@@ -231,11 +231,12 @@ def _at_exit() -> None:
     """Wait for the work of all executors before the interpreter goes."""
     global _exiting
     _exiting = True
-    # In a child that a task forked its own group cannot be waited for.
-    me = threading.current_thread()
-    groups = [(g, t) for g, t in _live.items() if me not in g.threads]
+    groups = list(_live.items())
     for group, _ in groups:
         group.close(at_exit=True)
+    # In a child that a task forked its own group cannot be waited for here.
+    me = threading.current_thread()
+    groups = [(g, t) for g, t in groups if me not in g.threads]
     start = time.monotonic()
     for group, timeout in groups:
         if timeout is not None:

@@ -45,7 +45,8 @@ ROUNDS = 200
 MORE_THAN_CELLS = 17_000
 # For waits that must end; the script's own watchdog is not much later.
 PATIENCE = 20
-WATCHDOG = 30
+# Under spawn some cases start sixty workers, one after another.
+WATCHDOG = 90
 
 # --- tasks ------------------------------------------------------------------
 

@@ -272,6 +272,25 @@ def test_a_subtask_handles_no_exception_of_its_parents(way):
     assert handled is ZeroDivisionError
 
 
+def test_a_generator_that_waits_keeps_no_exception_of_its_caller(way):
+    make, gather = way
+    pool = make(1)
+
+    def generate():
+        yield gather(pool, abs, [-1])
+        yield sys.exc_info()[0]
+
+    def parent():
+        generator = generate()
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            values = next(generator)
+        return values, next(generator)
+
+    assert start(pool, parent)(30) == ([1], None)
+
+
 MIXED_WAITS = {
     "wait": lambda futures: len(wait(futures).done),
     "first exception": lambda futures: len(

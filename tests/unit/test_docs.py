@@ -19,6 +19,8 @@ import pyconc.futures
 import pyconc.multiprocessing
 import pyconc.multiprocessing.dummy
 import pyconc.multiprocessing.pool
+import pyconc.queue
+import pyconc.threading
 import pyconc.threadpool
 
 API = Path(__file__).parents[2] / "docs" / "api"
@@ -29,6 +31,8 @@ MODULES = [
     pyconc,
     pyconc.futures,
     pyconc.multiprocessing.pool,
+    pyconc.queue,
+    pyconc.threading,
     pyconc.threadpool,
 ]
 

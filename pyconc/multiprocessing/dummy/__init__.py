@@ -1,7 +1,8 @@
 """The interface of multiprocessing over threads.
 
-Mirrors `multiprocessing.dummy`: Pool is pyconc's ThreadPool, everything else
-is the standard library's.
+Mirrors `multiprocessing.dummy`: Pool is pyconc's ThreadPool, queues and locks
+are those of pyconc.queue and pyconc.threading, everything else is the standard
+library's.
 """
 
 import multiprocessing.dummy
@@ -9,19 +10,10 @@ import sys
 from collections.abc import Callable, Iterable
 from multiprocessing.dummy import (  # type: ignore[attr-defined]  # dict, list
     Array,
-    Barrier,
-    BoundedSemaphore,
-    Condition,
     DummyProcess,
-    Event,
-    JoinableQueue,
-    Lock,
     Namespace,
     Pipe,
     Process,
-    Queue,
-    RLock,
-    Semaphore,
     Value,
     active_children,
     current_process,
@@ -32,6 +24,16 @@ from multiprocessing.dummy import (  # type: ignore[attr-defined]  # dict, list
 )
 from typing import Any
 
+from ...queue import Queue
+from ...threading import (
+    Barrier,
+    BoundedSemaphore,
+    Condition,
+    Event,
+    Lock,
+    RLock,
+    Semaphore,
+)
 from ..pool import ThreadPool
 
 __all__ = [
@@ -59,6 +61,9 @@ __all__ = [
     "list",
     "shutdown",
 ]
+
+
+JoinableQueue = Queue
 
 
 def Manager() -> Any:
