@@ -25,7 +25,7 @@ SCENARIO = Path(__file__).with_name("scenario.py")
 SECONDS = 5
 
 # Longer than the watchdog of the script.
-TIMEOUT = 40
+TIMEOUT = 110
 
 
 def test_every_crash_point_of_the_source_is_in_the_matrix():
