@@ -17,9 +17,10 @@ import heapq
 import queue as _queue
 import types
 from collections import deque
+from collections.abc import Iterable
 from queue import Empty, Full, SimpleQueue
 from time import monotonic
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from . import _core, threading
 from .errors import ShutDown
@@ -64,6 +65,31 @@ class Queue(_core.Queue, Generic[_T]):
             + _PUT * (cls.put is not Queue.put)
             + _GET * (cls.get is not Queue.get)
         )
+
+    if TYPE_CHECKING:  # they are the C half's, which does not know our items
+
+        def put(
+            self, item: _T, block: bool = True, timeout: float | None = None
+        ) -> None: ...
+
+        def get(
+            self, block: bool = True, timeout: float | None = None
+        ) -> _T: ...
+
+        def put_nowait(self, item: _T, /) -> None: ...
+
+        def get_nowait(self) -> _T: ...
+
+        def put_many(
+            self,
+            items: Iterable[_T],
+            block: bool = True,
+            timeout: float | None = None,
+        ) -> None: ...
+
+        def get_many(
+            self, max: int, timeout: float | None = None
+        ) -> list[_T]: ...
 
     # To be overridden; called with the mutex held.
 

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from concurrent.futures import Future as StdlibFuture
 from typing import assert_type
 
-from pyconc import futures, multiprocessing
+from pyconc import futures, multiprocessing, queue, threading
 from pyconc.multiprocessing.pool import (
     ApplyResult,
     AsyncResult,
@@ -72,3 +72,38 @@ def use_pool() -> None:
         result.wait()
     old: multiprocessing.pool.Pool = pool
     old.terminate()
+
+
+def use_queues(numbers: queue.Queue[int]) -> None:
+    numbers.put(1, timeout=0.5)
+    assert_type(numbers.get(), int)
+    assert_type(numbers.get_many(3), list[int])
+    numbers.put("1")  # type: ignore[arg-type]
+    try:
+        queue.PriorityQueue[tuple[int, str]](3).get_nowait()
+    except (queue.Empty, queue.ShutDown):
+        pass
+
+
+async def use_queues_in_coroutines(names: queue.LifoQueue[str]) -> None:
+    await names.aput("a")
+    assert_type(await names.aget(), str)
+
+
+def use_threads(lock: threading.Lock) -> None:
+    condition = threading.Condition(lock)
+    with condition:
+        assert_type(condition.wait(0.5), bool)
+        assert_type(condition.wait_for(lambda: 1), int)
+    with threading.BoundedSemaphore(2), threading.Semaphore(3):
+        pass
+    event = threading.Event()
+    event.set()
+    count = threading.AtomicInt()
+    count += 1
+    assert_type(count.add(2), int)
+    assert_type(threading.Barrier(1, timeout=3).wait(), int)
+    thread = threading.Thread(target=event.wait, daemon=True)
+    thread.start()
+    thread.join(timeout=1)
+    threading.Event(1)  # type: ignore[call-arg]
