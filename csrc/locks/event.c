@@ -97,7 +97,8 @@ static PyMethodDef event_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static char event_doc[] = PyDoc_STR("What threading.Event does.");
+static char event_doc[] =
+    PyDoc_STR("Event()\n--\n\nWhat threading.Event does.");
 
 static PyType_Slot event_slots[] = {
     {Py_tp_doc, event_doc},
