@@ -15,12 +15,13 @@ import asyncio
 import functools
 import heapq
 import queue as _queue
+import sys
 import types
 from collections import deque
 from collections.abc import Iterable
 from queue import Empty, Full, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _core, threading
 from .errors import ShutDown
@@ -51,19 +52,21 @@ class Queue(_core.Queue, Generic[_T]):
     items, and nobody waits.  Cannot be pickled.  Mirrors `queue.Queue`.
     """
 
-    _kind: ClassVar[int] = 0
-    _overrides: ClassVar[int] = 0
+    @classmethod
+    def _pyconc_kind(cls) -> int:
+        return _KINDS.index(_kin(cls))
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        kin = next(c for c in cls.__mro__ if "_kind" in vars(c))
+    @classmethod
+    def _pyconc_overrides(cls) -> int:
+        kin = _kin(cls)
         changed = any(
-            getattr(cls, hook) is not getattr(kin, hook) for hook in _HOOKS
+            getattr(cls, hook) is not original
+            for hook, original in zip(_HOOKS, _ORIGINALS[kin], strict=True)
         )
-        cls._overrides = (
+        return (
             _ORGANIZATION * changed
-            + _PUT * (cls.put is not Queue.put)
-            + _GET * (cls.get is not Queue.get)
+            + _PUT * (cls.put is not _core.Queue.put)
+            + _GET * (cls.get is not _core.Queue.get)
         )
 
     if TYPE_CHECKING:  # they are the C half's, which does not know our items
@@ -114,21 +117,21 @@ class Queue(_core.Queue, Generic[_T]):
         and take turns in the order in which they came.  Cancelling loses no
         item.  Raises ShutDown as get() does.
         """
-        return await self._until(True, self.get_nowait)  # type: ignore[no-any-return]
+        return await self._pyconc_until(True, self.get_nowait)  # type: ignore[no-any-return]
 
     async def aput(self, item: _T) -> None:
         """Put an item in; other coroutines run while there is no room.
 
         As aget().  Raises ShutDown as put() does.
         """
-        await self._until(False, functools.partial(self.put_nowait, item))
+        await self._pyconc_until(False, functools.partial(self.put_nowait, item))
 
-    async def _until(self, getting: bool, attempt: Any) -> Any:
+    async def _pyconc_until(self, getting: bool, attempt: Any) -> Any:
         try:
             return attempt()
         except (Empty, Full):
             loop = asyncio.get_running_loop()
-        place = self._awaiter(getting)
+        place = self._pyconc_awaiter(getting)
         try:
             while True:
                 woken = loop.create_future()
@@ -144,39 +147,46 @@ class Queue(_core.Queue, Generic[_T]):
 
     # --- with a mutex; called from C ---------------------------------------
 
-    def _make_conditions(self) -> tuple[Any, ...]:
+    def _pyconc_make_conditions(self) -> tuple[Any, ...]:
         mutex = threading.Lock()
-        return (mutex, *(threading.Condition(mutex) for _ in range(3)))
+        return (
+            mutex,
+            _QueueCondition(mutex, self, True),
+            _QueueCondition(mutex, self, False),
+            threading.Condition(mutex),
+        )
 
-    def _open_put(self, item: _T, block: bool, timeout: float | None) -> None:
+    def _pyconc_open_put(self, item: _T, block: bool, timeout: float | None) -> None:
         with self.not_full:
-            self._await(self.not_full, self._has_room, block, timeout, Full)
+            self._pyconc_await(
+                self.not_full, self._pyconc_has_room, block, timeout, Full
+            )
             self._put(item)
             self.unfinished_tasks += 1
             self.not_empty.notify()
-        self._offer()
 
-    def _open_get(self, block: bool, timeout: float | None) -> _T:
+    def _pyconc_open_get(self, block: bool, timeout: float | None) -> _T:
         with self.not_empty:
-            self._await(self.not_empty, self._has_item, block, timeout, Empty)
+            self._pyconc_await(
+                self.not_empty, self._pyconc_has_item, block, timeout, Empty
+            )
             item = self._get()
             self.not_full.notify()
-        self._offer()
         return item
 
-    def _has_room(self) -> bool:
+    def _pyconc_has_room(self) -> bool:
         if self.is_shutdown:
             raise ShutDown
         return not 0 < self.maxsize <= self._qsize()
 
-    def _has_item(self) -> bool:
+    def _pyconc_has_item(self) -> bool:
         if self._qsize():
             return True
         if self.is_shutdown:
             raise ShutDown
         return False
 
-    def _await(
+    def _pyconc_await(
         self,
         condition: Any,
         is_possible: Any,
@@ -204,7 +214,7 @@ class Queue(_core.Queue, Generic[_T]):
             condition.wait(left)
             possible = is_possible()
 
-    def _open_task_done(self) -> None:
+    def _pyconc_open_task_done(self) -> None:
         with self.all_tasks_done:
             unfinished = self.unfinished_tasks - 1
             if unfinished < 0:
@@ -213,16 +223,16 @@ class Queue(_core.Queue, Generic[_T]):
             if unfinished == 0:
                 self.all_tasks_done.notify_all()
 
-    def _open_join(self) -> None:
+    def _pyconc_open_join(self) -> None:
         with self.all_tasks_done:
             while self.unfinished_tasks:
                 self.all_tasks_done.wait()
 
-    def _open_qsize(self) -> int:
+    def _pyconc_open_qsize(self) -> int:
         with self.mutex:
             return self._qsize()
 
-    def _open_shutdown(self, immediate: bool) -> None:
+    def _pyconc_open_shutdown(self, immediate: bool) -> None:
         with self.mutex:
             self.is_shutdown = True
             if immediate:
@@ -233,15 +243,12 @@ class Queue(_core.Queue, Generic[_T]):
                 self.all_tasks_done.notify_all()
             self.not_empty.notify_all()
             self.not_full.notify_all()
-        self._offer()
 
     __class_getitem__: Any = classmethod(types.GenericAlias)
 
 
 class LifoQueue(Queue[_T]):
     """A queue that gives out what came last.  Mirrors `queue.LifoQueue`."""
-
-    _kind = 1
 
     def _init(self, maxsize: int) -> None:
         self.queue = []
@@ -264,8 +271,6 @@ class PriorityQueue(Queue[_T]):
     `queue.PriorityQueue`.
     """
 
-    _kind = 2
-
     def _init(self, maxsize: int) -> None:
         self.queue = []
 
@@ -277,6 +282,33 @@ class PriorityQueue(Queue[_T]):
 
     def _get(self) -> _T:
         return heapq.heappop(self.queue)  # type: ignore[no-any-return]
+
+
+_KINDS: list[type[Queue[Any]]] = [Queue, LifoQueue, PriorityQueue]
+_ORIGINALS = {
+    kind: [vars(kind)[hook] for hook in _HOOKS] for kind in _KINDS
+}
+
+
+def _kin(cls: type[Queue[Any]]) -> type[Queue[Any]]:
+    return next(base for base in cls.__mro__ if base in _ORIGINALS)
+
+
+class _QueueCondition(threading.Condition):
+    """A condition of an open queue: coroutines are notified as well."""
+
+    def __init__(self, mutex: Any, queue: Queue[Any], getting: bool) -> None:
+        super().__init__(mutex)
+        self._queue = queue
+        self._getting = getting
+
+    def notify(self, n: int = 1) -> None:
+        super().notify(n)
+        self._queue._pyconc_notify_tasks(self._getting, n)
+
+    def notify_all(self) -> None:
+        super().notify_all()
+        self._queue._pyconc_notify_tasks(self._getting, sys.maxsize)
 
 
 def _wake(woken: asyncio.Future[None]) -> None:

@@ -10,6 +10,7 @@ standard library's own object.  Threads of both see each other.
 `DeadlockError` instead of waiting for ever in a circle.
 """
 
+import abc
 import os
 import sys
 import threading as _threading
@@ -202,8 +203,11 @@ class AtomicInt(_core.AtomicInt):
         return f"AtomicInt({self.load()})"
 
 
-class _ThreadType(type):
-    """Every thread of the process is one of ours."""
+class _ThreadType(abc.ABCMeta):
+    """Every thread of the process is one of ours.
+
+    Derived from ABCMeta, so that classes may be both threads and ABCs.
+    """
 
     def __instancecheck__(cls, instance: object) -> bool:
         if cls is Thread:
@@ -257,10 +261,11 @@ _alias("isDaemon", "get the daemon attribute instead")
 _alias("setDaemon", "set the daemon attribute instead")
 
 
-_OURS = frozenset(
+# What is set, patched or deleted there, not here.
+_THEIRS = frozenset(
     name
-    for name, value in globals().items()
-    if name.startswith("__") or value is not getattr(_threading, name, None)
+    for name, value in vars(_threading).items()
+    if not name.startswith("__") and globals().get(name, value) is value
 )
 
 
@@ -271,9 +276,18 @@ class _Mirror(types.ModuleType):
         return getattr(_threading, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _OURS and hasattr(_threading, name):
+        if name in _THEIRS:
             setattr(_threading, name, value)
+            if name not in self.__dict__:
+                return
         super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in _THEIRS:
+            delattr(_threading, name)
+            self.__dict__.pop(name, None)
+        else:
+            super().__delattr__(name)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *_threading.__all__})
@@ -287,4 +301,5 @@ class _Mirror(types.ModuleType):
         pass  # set there by __setattr__
 
 
+del excepthook  # the property answers
 sys.modules[__name__].__class__ = _Mirror

@@ -8,7 +8,7 @@ struct awaiter {
     struct pyconc_place place;
     struct pyconc_waitlist *list; /* in owner */
     PyObject *owner;              /* owns */
-    void (*offer)(PyObject *owner);
+    pyconc_pass_on *pass_on;
     PyObject *callback; /* owns; NULL: not in the list */
 };
 
@@ -16,8 +16,7 @@ struct awaiter {
 
 PyObject *
 pyconc_awaiter_new(struct pyconc_state *state, PyObject *owner,
-                   struct pyconc_waitlist *list,
-                   void (*offer)(PyObject *owner))
+                   struct pyconc_waitlist *list, pyconc_pass_on *pass_on)
 {
     struct awaiter *self =
         AWAITER(state->awaiter_type->tp_alloc(state->awaiter_type, 0));
@@ -25,46 +24,89 @@ pyconc_awaiter_new(struct pyconc_state *state, PyObject *owner,
     if (self != NULL) {
         self->list = list;
         self->owner = Py_NewRef(owner);
-        self->offer = offer;
+        self->pass_on = pass_on;
     }
     return (PyObject *)self;
 }
 
-void
+/* Whether an exception of the callback means that its event loop is closed, so
+ * that nobody will come and look. */
+static int
+is_of_closed_loop(void)
+{
+    return PyErr_ExceptionMatches(PyExc_RuntimeError) &&
+           !PyErr_ExceptionMatches(PyExc_RecursionError);
+}
+
+/* Call the callback; what a signal handler raises meanwhile is not its
+ * error, so it is called again.  0, or -1 with an exception. */
+static int
+call_back(PyObject *callback)
+{
+    PyObject *first = NULL;
+
+    for (int i = 0; i < 3; i++) {
+        PyObject *result = PyObject_CallNoArgs(callback);
+        if (result != NULL || is_of_closed_loop()) {
+            Py_XDECREF(result);
+            PyErr_Clear();
+            if (first != NULL) {
+                pyconc_error_restore(first);
+            }
+            return result == NULL ? 1 : 0;
+        }
+        PyObject *error = pyconc_error_take();
+        if (first == NULL) {
+            first = error;
+        }
+        else {
+            Py_DECREF(error);
+        }
+    }
+    pyconc_error_restore(first);
+    return -1;
+}
+
+int
 pyconc_awaiter_notify(PyObject *object)
 {
     struct awaiter *self = AWAITER(Py_NewRef(object));
     PyObject *callback = Py_NewRef(self->callback);
-    PyObject *error_type, *error, *traceback;
+    PyObject *before = PyErr_Occurred() ? pyconc_error_take() : NULL;
+    int status = call_back(callback);
 
-    PyErr_Fetch(&error_type, &error, &traceback);
-    PyObject *result = PyObject_CallNoArgs(callback);
-
-    if (result == NULL) {
-        /* The event loop is closed: nobody will come and look. */
-        if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
-            PyErr_Clear();
+    /* Meanwhile the coroutine may have come, and waits anew: not our affair
+     * then. */
+    if (status != 0 && self->callback == callback && self->place.is_woken) {
+        (void)pyconc_waitlist_leave(self->list, &self->place);
+        if (status < 0) {
+            pyconc_waitlist_rejoin(self->list, &self->place);
         }
-        else {
+    }
+    status = PyErr_Occurred() ? -1 : 0;
+    if (before != NULL) {
+        if (status < 0) {
             PyErr_WriteUnraisable(callback);
         }
-        (void)pyconc_waitlist_leave(self->list, &self->place);
+        pyconc_error_restore(before);
+        status = 0;
     }
-    PyErr_Restore(error_type, error, traceback);
-    Py_XDECREF(result);
     Py_DECREF(callback);
     Py_DECREF(self);
+    return status;
 }
 
-static void
+/* 0, or -1 with an exception of the one that was woken instead. */
+static int
 leave(struct awaiter *self)
 {
     if (self->callback == NULL) {
-        return;
+        return 0;
     }
     (void)pyconc_waitlist_leave(self->list, &self->place);
+    pyconc_waitlist_done(self->list, &self->place);
     Py_CLEAR(self->callback);
-    self->offer(self->owner);
+    return self->pass_on(self->owner, self->list);
 }
 
 static PyObject *
@@ -88,7 +130,9 @@ awaiter_join(PyObject *object, PyObject *callback)
 static PyObject *
 awaiter_leave(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    leave(AWAITER(object));
+    if (leave(AWAITER(object)) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -104,7 +148,9 @@ awaiter_traverse(PyObject *object, visitproc visit, void *arg)
 static int
 awaiter_clear(PyObject *object)
 {
-    leave(AWAITER(object));
+    if (leave(AWAITER(object)) < 0) {
+        PyErr_WriteUnraisable(object);
+    }
     return 0;
 }
 
@@ -116,7 +162,7 @@ awaiter_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     PyObject *error_type, *error, *traceback;
     PyErr_Fetch(&error_type, &error, &traceback);
-    leave(AWAITER(object));
+    (void)awaiter_clear(object);
     PyErr_Restore(error_type, error, traceback);
     Py_CLEAR(AWAITER(object)->owner);
     type->tp_free(object);

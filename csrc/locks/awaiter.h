@@ -5,14 +5,18 @@
 #include "locks/waitlist.h"
 #include "py/state.h"
 
-/* Make a place in a list of `owner`, not yet joined.  Whenever it leaves
- * `offer` is called, so that L1 holds.  New reference, or NULL. */
+/* Called whenever an awaiter leaves its list: offer what it leaves behind.
+ * 0, or -1 with an exception. */
+typedef int pyconc_pass_on(PyObject *owner, struct pyconc_waitlist *list);
+
+/* Make a place in a list of `owner`, not yet joined.  New reference, or
+ * NULL. */
 PyObject *pyconc_awaiter_new(struct pyconc_state *state, PyObject *owner,
                              struct pyconc_waitlist *list,
-                             void (*offer)(PyObject *owner));
+                             pyconc_pass_on *pass_on);
 
-/* It was woken: call its callback.  Runs Python code; reports what it raises,
- * and then takes the place out. */
-void pyconc_awaiter_notify(PyObject *awaiter);
+/* It was woken: call its callback.  Runs Python code.  0, or -1 with an
+ * exception: then it is back in the list, unless it was a signal handler's. */
+int pyconc_awaiter_notify(PyObject *awaiter);
 
 #endif

@@ -22,7 +22,8 @@ struct barrier {
     uint64_t rounds;
     PyObject *action;
     PyObject *timeout;
-    uint8_t phase; /* enum phase */
+    uint8_t phase;  /* enum phase */
+    uint8_t resets; /* reset() was called during the action */
 };
 
 #define BARRIER(object) ((struct barrier *)(object))
@@ -75,11 +76,12 @@ raise_broken(struct barrier *self)
 static int
 act(struct barrier *self)
 {
-    int is_true = PyObject_IsTrue(self->action);
     uint64_t round = self->rounds;
 
+    self->phase = ACTING; /* first: the action's truth may run code, too */
+    self->resets = 0;
+    int is_true = PyObject_IsTrue(self->action);
     if (is_true > 0) {
-        self->phase = ACTING;
         PyObject *action = Py_NewRef(self->action);
         PyObject *result = PyObject_CallNoArgs(action);
         Py_DECREF(action);
@@ -90,7 +92,9 @@ act(struct barrier *self)
     }
     if (is_true < 0) {
         PyObject *error = pyconc_error_take();
-        begin_round(self, BROKEN_DOWN, BROKEN);
+        if (self->rounds == round) {
+            begin_round(self, self->resets ? FILLING : BROKEN_DOWN, BROKEN);
+        }
         pyconc_error_restore(error);
         return -1;
     }
@@ -155,7 +159,7 @@ barrier_wait(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
 {
     struct barrier *self = BARRIER(object);
     PyObject *timeout = Py_None;
-    int64_t deadline_ns;
+    int64_t deadline_ns = CONC_NEVER;
 
     if (pyconc_arguments(&wait_parameters, arguments, count, keywords,
                          &timeout) < 0) {
@@ -166,22 +170,29 @@ barrier_wait(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
                         "Barrier.__init__() was not called");
         return NULL;
     }
-    while (self->phase == ACTING) {
-        if (wait_to_enter(self) < 0) {
+    for (int known = 0;;) {
+        while (self->phase == ACTING) {
+            if (wait_to_enter(self) < 0) {
+                return NULL;
+            }
+        }
+        if (self->phase == BROKEN_DOWN) {
+            return raise_broken(self);
+        }
+        if (self->count + 1 == self->parties || known) {
+            break;
+        }
+        /* This may run code, so everything is looked at again. */
+        if (pyconc_deadline_of_lock(timeout == Py_None ? self->timeout
+                                                       : timeout,
+                                    &deadline_ns) < 0) {
             return NULL;
         }
-    }
-    if (self->phase == BROKEN_DOWN) {
-        return raise_broken(self);
+        known = 1;
     }
     Py_ssize_t index = self->count++;
     if (self->count == self->parties) {
         return act(self) < 0 ? NULL : PyLong_FromSsize_t(index);
-    }
-    if (pyconc_deadline_of_lock(timeout == Py_None ? self->timeout : timeout,
-                                &deadline_ns) < 0) {
-        self->count--;
-        return NULL;
     }
     switch (wait_for_verdict(self, deadline_ns)) {
     case 0:
@@ -196,7 +207,10 @@ barrier_wait(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
 static PyObject *
 barrier_reset(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    if (BARRIER(self)->phase != ACTING) {
+    if (BARRIER(self)->phase == ACTING) {
+        BARRIER(self)->resets = 1; /* for the case that it fails */
+    }
+    else {
         begin_round(BARRIER(self), FILLING, BROKEN);
     }
     Py_RETURN_NONE;
@@ -268,6 +282,7 @@ static PyMethodDef barrier_methods[] = {
     {"abort", barrier_abort, METH_NOARGS,
      PyDoc_STR("abort($self, /)\n--\n\n"
                "Break the barrier; who waits gets BrokenBarrierError.")},
+    {"__reduce__", pyconc_cannot_pickle, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -27,19 +27,51 @@ struct condition {
 
 /* --- the lock ------------------------------------------------------------ */
 
-/* An attribute that may be missing: NULL without an exception.  -1 else. */
-static int
-find_method(PyObject *lock, const char *name, PyObject **method)
-{
-    PyObject *found = PyObject_GetAttrString(lock, name);
+/* What is looked up of a lock. */
+struct methods {
+    PyObject *acquire;
+    PyObject *release;
+    PyObject *release_save; /* these three NULL if it has none */
+    PyObject *acquire_restore;
+    PyObject *is_owned;
+};
 
-    if (found == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_AttributeError)) {
+static void
+methods_clear(struct methods *methods)
+{
+    Py_CLEAR(methods->acquire);
+    Py_CLEAR(methods->release);
+    Py_CLEAR(methods->release_save);
+    Py_CLEAR(methods->acquire_restore);
+    Py_CLEAR(methods->is_owned);
+}
+
+static int
+find_method(PyObject *lock, const char *name, int required, PyObject **method)
+{
+    *method = PyObject_GetAttrString(lock, name);
+    if (*method == NULL) {
+        if (required || !PyErr_ExceptionMatches(PyExc_AttributeError)) {
             return -1;
         }
         PyErr_Clear();
     }
-    Py_XSETREF(*method, found);
+    return 0;
+}
+
+static int
+methods_find(PyObject *lock, struct methods *methods)
+{
+    *methods = (struct methods){NULL};
+    if (find_method(lock, "acquire", 1, &methods->acquire) < 0 ||
+        find_method(lock, "release", 1, &methods->release) < 0 ||
+        find_method(lock, "_release_save", 0, &methods->release_save) < 0 ||
+        find_method(lock, "_acquire_restore", 0, &methods->acquire_restore) <
+            0 ||
+        find_method(lock, "_is_owned", 0, &methods->is_owned) < 0) {
+        methods_clear(methods);
+        return -1;
+    }
     return 0;
 }
 
@@ -48,33 +80,49 @@ condition_init(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
     static const char *const names[] = {"lock", NULL};
     struct condition *self = CONDITION(object);
+    struct pyconc_state *state = pyconc_state_of(Py_TYPE(object));
+    struct methods methods;
     PyObject *lock = Py_None;
 
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:Condition",
                                      pyconc_keywords(names), &lock)) {
         return -1;
     }
-    self->state = pyconc_state_of(Py_TYPE(object));
-    lock = lock == Py_None ? PyObject_CallNoArgs(self->state->rlock_class)
+    lock = lock == Py_None ? PyObject_CallNoArgs(state->rlock_class)
                            : Py_NewRef(lock);
-    if (lock == NULL) {
+    if (lock == NULL || methods_find(lock, &methods) < 0) {
+        Py_XDECREF(lock);
         return -1;
     }
-    Py_XSETREF(self->lock, lock);
-    Py_XSETREF(self->acquire, PyObject_GetAttrString(lock, "acquire"));
-    if (self->acquire == NULL) {
-        return -1;
-    }
-    Py_XSETREF(self->release, PyObject_GetAttrString(lock, "release"));
-    self->is_builtin = Py_TYPE(lock) == self->state->lock_type ||
-                       Py_TYPE(lock) == self->state->rlock_type;
-    if (self->release == NULL ||
-        find_method(lock, "_release_save", &self->release_save) < 0 ||
-        find_method(lock, "_acquire_restore", &self->acquire_restore) < 0 ||
-        find_method(lock, "_is_owned", &self->is_owned) < 0) {
-        return -1;
-    }
+    /* All at once; what was there before goes when it is complete. */
+    struct methods old = {self->acquire, self->release, self->release_save,
+                          self->acquire_restore, self->is_owned};
+    PyObject *old_lock = self->lock;
+    self->state = state;
+    self->lock = lock;
+    self->acquire = methods.acquire;
+    self->release = methods.release;
+    self->release_save = methods.release_save;
+    self->acquire_restore = methods.acquire_restore;
+    self->is_owned = methods.is_owned;
+    self->is_builtin = Py_TYPE(lock) == state->lock_type ||
+                       Py_TYPE(lock) == state->rlock_type;
+    methods_clear(&old);
+    Py_XDECREF(old_lock);
     return 0;
+}
+
+/* Call a method of the lock, which stays while another thread makes the
+ * condition anew. */
+static PyObject *
+call(PyObject *method, PyObject *argument)
+{
+    Py_INCREF(method);
+    PyObject *result = argument == NULL
+                           ? PyObject_CallNoArgs(method)
+                           : PyObject_CallOneArg(method, argument);
+    Py_DECREF(method);
+    return result;
 }
 
 static int
@@ -98,7 +146,7 @@ is_owned(struct condition *self)
         return -1;
     }
     if (self->is_owned != NULL) {
-        answer = PyObject_CallNoArgs(self->is_owned);
+        answer = call(self->is_owned, NULL);
     }
     else {
         answer = PyObject_CallMethodNoArgs((PyObject *)self,
@@ -125,7 +173,7 @@ static PyObject *
 release_save(struct condition *self)
 {
     if (self->release_save != NULL) {
-        return PyObject_CallNoArgs(self->release_save);
+        return call(self->release_save, NULL);
     }
     return PyObject_CallMethodNoArgs((PyObject *)self,
                                      self->state->str_release_save);
@@ -136,14 +184,13 @@ static void
 acquire_restore(struct condition *self, PyObject *saved)
 {
     PyObject *first = PyErr_Occurred() ? pyconc_error_take() : NULL;
-    PyObject *done;
 
-    for (;;) {
-        done = self->acquire_restore != NULL
-                   ? PyObject_CallOneArg(self->acquire_restore, saved)
-                   : PyObject_CallMethodOneArg(
-                         (PyObject *)self, self->state->str_acquire_restore,
-                         saved);
+    for (int i = 0; i < 2; i++) {
+        PyObject *done = self->acquire_restore != NULL
+                             ? call(self->acquire_restore, saved)
+                             : PyObject_CallMethodOneArg(
+                                   (PyObject *)self,
+                                   self->state->str_acquire_restore, saved);
         if (done != NULL) {
             Py_DECREF(done);
             break;
@@ -156,7 +203,8 @@ acquire_restore(struct condition *self, PyObject *saved)
             Py_DECREF(error);
         }
         /* A signal handler raised while a plain lock was waited for.  Who
-         * leaves `with condition` will release it, so it must be held. */
+         * leaves `with condition` will release it, so it should be held; but
+         * the next exception ends this. */
         if (Py_TYPE(self->lock) != self->state->lock_type) {
             break;
         }
@@ -176,8 +224,8 @@ condition_release_save(PyObject *object, PyObject *Py_UNUSED(ignored))
     if (check_made(self) < 0) {
         return NULL;
     }
-    return PyObject_CallNoArgs(self->release_save != NULL ? self->release_save
-                                                          : self->release);
+    return call(
+        self->release_save != NULL ? self->release_save : self->release, NULL);
 }
 
 static PyObject *
@@ -189,9 +237,9 @@ condition_acquire_restore(PyObject *object, PyObject *saved)
         return NULL;
     }
     if (self->acquire_restore != NULL) {
-        return PyObject_CallOneArg(self->acquire_restore, saved);
+        return call(self->acquire_restore, saved);
     }
-    return PyObject_CallNoArgs(self->acquire);
+    return call(self->acquire, NULL);
 }
 
 static PyObject *
@@ -201,15 +249,14 @@ condition_is_owned(PyObject *self, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     if (CONDITION(self)->is_owned != NULL) {
-        return PyObject_CallNoArgs(CONDITION(self)->is_owned);
+        return call(CONDITION(self)->is_owned, NULL);
     }
-    PyObject *acquired =
-        PyObject_CallOneArg(CONDITION(self)->acquire, Py_False);
+    PyObject *acquired = call(CONDITION(self)->acquire, Py_False);
     int free = acquired == NULL ? -1 : PyObject_IsTrue(acquired);
 
     Py_XDECREF(acquired);
     if (free > 0) {
-        PyObject *released = PyObject_CallNoArgs(CONDITION(self)->release);
+        PyObject *released = call(CONDITION(self)->release, NULL);
         if (released == NULL) {
             return NULL;
         }
@@ -408,10 +455,13 @@ condition_enter(PyObject *self, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     if (CONDITION(self)->is_builtin) {
-        return PyObject_CallNoArgs(CONDITION(self)->acquire);
+        return call(CONDITION(self)->acquire, NULL);
     }
-    return PyObject_CallMethodNoArgs(CONDITION(self)->lock,
-                                     CONDITION(self)->state->str_enter);
+    PyObject *lock = Py_NewRef(CONDITION(self)->lock);
+    PyObject *result =
+        PyObject_CallMethodNoArgs(lock, CONDITION(self)->state->str_enter);
+    Py_DECREF(lock);
+    return result;
 }
 
 static PyObject *
@@ -423,19 +473,21 @@ condition_exit(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
         return NULL;
     }
     if (CONDITION(self)->is_builtin) {
-        return PyObject_CallNoArgs(CONDITION(self)->release);
+        return call(CONDITION(self)->release, NULL);
     }
     if (count > 3) {
         PyErr_SetString(PyExc_TypeError,
                         "__exit__() takes at most 3 arguments");
         return NULL;
     }
-    all[0] = CONDITION(self)->lock;
+    all[0] = Py_NewRef(CONDITION(self)->lock);
     for (Py_ssize_t i = 0; i < count; i++) {
         all[i + 1] = arguments[i];
     }
-    return PyObject_VectorcallMethod(CONDITION(self)->state->str_exit, all,
-                                     (size_t)count + 1, NULL);
+    PyObject *result = PyObject_VectorcallMethod(
+        CONDITION(self)->state->str_exit, all, (size_t)count + 1, NULL);
+    Py_DECREF(all[0]);
+    return result;
 }
 
 static PyObject *
@@ -509,6 +561,7 @@ static PyMethodDef condition_methods[] = {
     {"_release_save", condition_release_save, METH_NOARGS, NULL},
     {"_acquire_restore", condition_acquire_restore, METH_O, NULL},
     {"_is_owned", condition_is_owned, METH_NOARGS, NULL},
+    {"__reduce__", pyconc_cannot_pickle, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -204,6 +204,7 @@ static PyMethodDef counter_methods[] = {
      PyDoc_STR("compare_exchange($self, /, expected, desired)\n--\n\n"
                "Set the value to desired if it is expected.\n\n"
                "Return whether it was.")},
+    {"__reduce__", pyconc_cannot_pickle, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

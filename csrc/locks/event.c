@@ -11,6 +11,16 @@ struct event {
 
 #define EVENT(object) ((struct event *)(object))
 
+PyObject *
+pyconc_cannot_pickle(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    PyErr_Format(PyExc_TypeError,
+                 "cannot pickle '%.200s' object: it belongs to the threads of "
+                 "one process",
+                 Py_TYPE(self)->tp_name);
+    return NULL;
+}
+
 static int
 event_init(PyObject *self, PyObject *arguments, PyObject *keywords)
 {
@@ -94,6 +104,7 @@ static PyMethodDef event_methods[] = {
      PyDoc_STR("wait($self, /, timeout=None)\n--\n\n"
                "Wait until the flag is true, at most timeout seconds.\n\n"
                "Return False if the time was up, else True.")},
+    {"__reduce__", pyconc_cannot_pickle, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

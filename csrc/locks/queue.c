@@ -27,17 +27,22 @@ struct queue {
     PyObject *maxsize; /* as it was given */
     Py_ssize_t limit;  /* 0: none */
     Py_ssize_t unfinished;
-    struct pyconc_waitlist getters; /* for a chance */
-    struct pyconc_waitlist putters; /* for a chance */
+    struct pyconc_waitlist getters; /* threads, for a chance */
+    struct pyconc_waitlist putters;
+    struct pyconc_waitlist getter_tasks; /* coroutines, for a chance: one whose
+                                          * event loop is busy must not keep a
+                                          * thread from an item */
+    struct pyconc_waitlist putter_tasks;
     struct pyconc_waitlist joiners; /* for a verdict */
     struct pyconc_waitlist sorters; /* for the heap: a chance */
-    unsigned long heap_owner;       /* thread that compares, or 0 */
+    uint64_t heap_owner;            /* thread state that compares, or 0 */
     uint32_t heap_forks;            /* of its process */
-    PyObject *conditions; /* (mutex, not_empty, not_full, all_tasks_done);
-                           * NULL: closed */
-    uint8_t kind;         /* enum kind */
+    /* mutex, not_empty, not_full, all_tasks_done; NULL: closed */
+    PyObject *conditions[4];
+    uint8_t kind; /* enum kind */
     uint8_t is_open;
     uint8_t is_shutdown;
+    uint8_t overrides_hooks;
     uint8_t overrides_put; /* a subclass: put_nowait goes through it */
     uint8_t overrides_get;
 };
@@ -58,10 +63,17 @@ is_full(struct queue *self)
     return self->limit > 0 && length(self) >= self->limit;
 }
 
+/* Unlike a thread's ident this is never used again. */
+static uint64_t
+this_thread(void)
+{
+    return PyThreadState_GetID(PyThreadState_Get());
+}
+
 static void
 lock_heap(struct queue *self)
 {
-    self->heap_owner = PyThread_get_thread_ident();
+    self->heap_owner = this_thread();
     self->heap_forks = conc_forks_count();
 }
 
@@ -78,9 +90,11 @@ add_item(struct queue *self, PyObject *item)
     if (self->kind == LIFO) {
         return PyList_Append(self->items, item);
     }
+    PyObject *items = Py_NewRef(self->items);
     lock_heap(self);
-    int status = pyconc_heap_push(self->items, item);
+    int status = pyconc_heap_push(items, item);
     self->heap_owner = 0;
+    Py_DECREF(items);
     return status;
 }
 
@@ -99,9 +113,11 @@ take_item(struct queue *self)
         }
         return item;
     }
+    PyObject *items = Py_NewRef(self->items);
     lock_heap(self);
-    PyObject *item = pyconc_heap_pop(self->items);
+    PyObject *item = pyconc_heap_pop(items);
     self->heap_owner = 0;
+    Py_DECREF(items);
     return item;
 }
 
@@ -116,11 +132,11 @@ wait_for_heap(struct queue *self)
         return 0;
     }
     if (self->heap_forks != conc_forks_count() &&
-        self->heap_owner != PyThread_get_thread_ident()) {
+        self->heap_owner != this_thread()) {
         self->heap_owner = 0; /* of a thread that is not in this process */
         return 0;
     }
-    if (self->heap_owner == PyThread_get_thread_ident()) {
+    if (self->heap_owner == this_thread()) {
         PyErr_SetString(PyExc_RuntimeError,
                         "a PriorityQueue was used while it compared its own "
                         "items: in __lt__, a signal handler or a finalizer");
@@ -136,37 +152,66 @@ wait_for_heap(struct queue *self)
            self->heap_owner != 0) {
         pyconc_waitlist_rejoin(&self->sorters, place);
     }
+    pyconc_waitlist_done(&self->sorters, place);
     pyconc_place_free(place);
-    pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
+    (void)pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
     return status;
 }
 
-/* Tell everybody what there is: the last thing that a method does. */
-static void
-offer_all(PyObject *object)
+/* Tell everybody what there is: the last thing that a method does.  An open
+ * queue notifies its conditions instead.  0, or -1 with an exception of an
+ * event loop. */
+static int
+offer_all(struct queue *self)
 {
-    struct queue *self = QUEUE(object);
-    Py_ssize_t everybody =
-        self->is_shutdown || self->is_open ? PY_SSIZE_T_MAX : 0;
-
-    if (self->items == NULL) {
-        return; /* the garbage collector was here */
+    if (self->items == NULL || self->is_open) {
+        return 0;
     }
-    pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
-    pyconc_waitlist_offer(&self->getters,
-                          everybody ? everybody : length(self));
-    pyconc_waitlist_offer(&self->putters, everybody || self->limit == 0
-                                              ? PY_SSIZE_T_MAX
-                                              : self->limit - length(self));
+    Py_ssize_t items = self->is_shutdown ? PY_SSIZE_T_MAX : length(self);
+    Py_ssize_t room = self->is_shutdown || self->limit == 0
+                          ? PY_SSIZE_T_MAX
+                          : self->limit - length(self);
+    (void)pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
+    (void)pyconc_waitlist_offer(&self->getters, items);
+    (void)pyconc_waitlist_offer(&self->putters, room);
+    int status = pyconc_waitlist_offer(&self->getter_tasks, items);
+    if (pyconc_waitlist_offer(&self->putter_tasks, room) < 0) {
+        status = -1;
+    }
+    return status;
 }
 
-static inline void
+static inline int
 offer(struct queue *self)
 {
-    if (self->getters.first != NULL || self->putters.first != NULL ||
-        self->sorters.first != NULL) {
-        offer_all((PyObject *)self);
+    if (self->getters.first == NULL && self->putters.first == NULL &&
+        self->getter_tasks.first == NULL && self->putter_tasks.first == NULL &&
+        self->sorters.first == NULL) {
+        return 0;
     }
+    return offer_all(self);
+}
+
+/* Everybody looks again: the queue is shut down, or has been opened. */
+static int
+offer_everything(struct queue *self)
+{
+    (void)pyconc_waitlist_offer(&self->sorters, PY_SSIZE_T_MAX);
+    (void)pyconc_waitlist_offer(&self->getters, PY_SSIZE_T_MAX);
+    (void)pyconc_waitlist_offer(&self->putters, PY_SSIZE_T_MAX);
+    int status = pyconc_waitlist_offer(&self->getter_tasks, PY_SSIZE_T_MAX);
+    if (pyconc_waitlist_offer(&self->putter_tasks, PY_SSIZE_T_MAX) < 0) {
+        status = -1;
+    }
+    return status;
+}
+
+/* A coroutine has left; what it was woken for goes to the next. */
+static int
+pass_on(PyObject *owner, struct pyconc_waitlist *list)
+{
+    return QUEUE(owner)->is_open ? pyconc_waitlist_offer(list, list->woken + 1)
+                                 : offer_all(QUEUE(owner));
 }
 
 /* --- put and get --------------------------------------------------------- */
@@ -195,7 +240,8 @@ check_timeout(const struct budget *budget, int may_be_nan)
     if (!has_timeout(budget)) {
         return 0;
     }
-    if (pyconc_seconds(budget->timeout, &seconds) < 0) {
+    seconds = PyFloat_AsDouble(budget->timeout);
+    if (seconds == -1.0 && PyErr_Occurred()) {
         return -1;
     }
     if (seconds < 0 || (seconds != seconds && !may_be_nan)) {
@@ -220,7 +266,15 @@ may_wait(struct budget *budget)
     if (check_timeout(budget, 0) < 0) {
         return -1;
     }
-    if (pyconc_deadline_of_lock(budget->timeout, &budget->deadline_ns) < 0) {
+    /* As a float: the stdlib adds it to the time. */
+    PyObject *seconds = has_timeout(budget) ? PyNumber_Float(budget->timeout)
+                                            : Py_NewRef(Py_None);
+    if (seconds == NULL) {
+        return -1;
+    }
+    int status = pyconc_deadline_of_lock(seconds, &budget->deadline_ns);
+    Py_DECREF(seconds);
+    if (status < 0) {
         return -1;
     }
     budget->is_known = 1;
@@ -251,14 +305,23 @@ stop_with(PyObject *error)
     return STOP;
 }
 
-/* Wait until there is room (getting: an item), and nobody is at the heap. */
+/* Whether a put (getting: a get) can be done now.  Who may wait lets those go
+ * first that have been waiting for too long. */
+static inline int
+is_possible(struct queue *self, int getting)
+{
+    return getting ? length(self) > 0 : !is_full(self);
+}
+
+/* Wait until it is possible, and nobody is at the heap.  Whatever may run
+ * Python code is followed by another turn of the loop. */
 static enum turn
 wait_for_turn(struct queue *self, int getting, struct budget *budget)
 {
     struct pyconc_waitlist *list = getting ? &self->getters : &self->putters;
     struct pyconc_place *place = NULL;
-    int checked = !has_timeout(budget);
-    enum turn turn;
+    int checked = !has_timeout(budget), waits = 1;
+    enum turn turn = STOP;
 
     for (;;) {
         if (self->is_open) {
@@ -267,7 +330,6 @@ wait_for_turn(struct queue *self, int getting, struct budget *budget)
         }
         if (self->heap_owner != 0) {
             if (wait_for_heap(self) < 0) {
-                turn = STOP;
                 break;
             }
             continue;
@@ -281,45 +343,51 @@ wait_for_turn(struct queue *self, int getting, struct budget *budget)
             int blocks =
                 budget->block == NULL ? 1 : PyObject_IsTrue(budget->block);
             if (blocks < 0 || (blocks && check_timeout(budget, 1) < 0)) {
-                turn = STOP;
                 break;
             }
             checked = 1;
+            continue;
         }
-        if (getting ? length(self) > 0 : !is_full(self)) {
+        if (is_possible(self, getting) &&
+            (list->hungry == 0 || place != NULL || !waits)) {
             turn = GO;
             break;
         }
-        int status = may_wait(budget);
-        if (status == 0) {
-            /* What the arguments' conversion ran may have changed all. */
-            if (getting ? length(self) > 0 : !is_full(self)) {
-                continue;
+        if (waits && !budget->is_known) {
+            int status = may_wait(budget);
+            if (status < 0) {
+                break;
             }
-            if (place != NULL) {
-                pyconc_waitlist_rejoin(list, place);
-            }
-            else {
-                place = pyconc_place_new();
-                if (place == NULL) {
-                    turn = STOP;
-                    break;
-                }
-                pyconc_waitlist_join(list, place, NULL);
-            }
-            status = pyconc_waitlist_wait(list, place, budget->deadline_ns);
+            waits = status == 0;
+            continue;
         }
-        if (status > 0) {
+        if (!waits) {
             turn = stop_with(getting ? self->state->queue_empty
                                      : self->state->queue_full);
             break;
         }
-        if (status < 0) {
-            turn = STOP;
+        if (place != NULL) {
+            pyconc_waitlist_rejoin(list, place);
+        }
+        else {
+            place = pyconc_place_new();
+            if (place == NULL) {
+                break;
+            }
+            pyconc_waitlist_join(list, place, NULL);
+        }
+        int status = pyconc_waitlist_wait(list, place, budget->deadline_ns);
+        if (status != 0) {
+            turn = status < 0 ? STOP
+                              : stop_with(getting ? self->state->queue_empty
+                                                  : self->state->queue_full);
             break;
         }
     }
-    pyconc_place_free(place);
+    if (place != NULL) {
+        pyconc_waitlist_done(list, place);
+        pyconc_place_free(place);
+    }
     return turn;
 }
 
@@ -327,7 +395,8 @@ static inline int
 has_turn(struct queue *self, int getting)
 {
     return !self->is_open && self->heap_owner == 0 && !self->is_shutdown &&
-           (getting ? length(self) > 0 : !is_full(self));
+           is_possible(self, getting) &&
+           (getting ? &self->getters : &self->putters)->hungry == 0;
 }
 
 static int
@@ -364,8 +433,7 @@ put(struct queue *self, PyObject *item, struct budget *budget)
     }
     status = turn == GO ? add_item(self, item) : -1;
     self->unfinished += status == 0;
-    offer(self);
-    return status;
+    return offer(self) < 0 ? -1 : status;
 }
 
 static PyObject *
@@ -388,7 +456,17 @@ get(struct queue *self, struct budget *budget)
         return item;
     }
     PyObject *item = turn == GO ? take_item(self) : NULL;
-    offer(self);
+    if (offer(self) < 0 && item != NULL) {
+        /* The item has been taken and must not be lost.  Ctrl-C comes again
+         * when the caller has it. */
+        if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+            PyErr_SetInterrupt();
+            PyErr_Clear();
+        }
+        else {
+            PyErr_WriteUnraisable((PyObject *)self);
+        }
+    }
     return item;
 }
 
@@ -441,8 +519,9 @@ queue_put_nowait(PyObject *object, PyObject *item)
         return NULL;
     }
     if (self->overrides_put) {
-        return PyObject_CallMethodObjArgs(object, self->state->str_put, item,
-                                          Py_False, NULL);
+        PyObject *arguments[] = {object, item, Py_False};
+        return PyObject_VectorcallMethod(self->state->str_put, arguments, 2,
+                                         self->state->names_block);
     }
     if (put(self, item, &budget) < 0) {
         return NULL;
@@ -460,8 +539,9 @@ queue_get_nowait(PyObject *object, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     if (self->overrides_get) {
-        return PyObject_CallMethodObjArgs(object, self->state->str_get,
-                                          Py_False, NULL);
+        PyObject *arguments[] = {object, Py_False};
+        return PyObject_VectorcallMethod(self->state->str_get, arguments, 1,
+                                         self->state->names_block);
     }
     return get(self, &budget);
 }
@@ -472,6 +552,30 @@ static const char *const put_many_names[] = {"items", "block", "timeout",
                                              NULL};
 static const struct pyconc_parameters put_many_parameters = {"put_many", 1,
                                                              put_many_names};
+
+/* put() or get() (item NULL) as a subclass has it: new reference, or NULL. */
+static PyObject *
+call_override(struct queue *self, PyObject *item, const struct budget *budget)
+{
+    PyObject *left = seconds_left(budget);
+    PyObject *arguments[4];
+    size_t count = 0;
+
+    if (left == NULL) {
+        return NULL;
+    }
+    arguments[count++] = (PyObject *)self;
+    if (item != NULL) {
+        arguments[count++] = item;
+    }
+    arguments[count] = budget->block == NULL ? Py_True : budget->block;
+    arguments[count + 1] = left;
+    PyObject *result = PyObject_VectorcallMethod(
+        item != NULL ? self->state->str_put : self->state->str_get, arguments,
+        count, self->state->names_block_timeout);
+    Py_DECREF(left);
+    return result;
+}
 
 /* The exception says what was not put. */
 static void
@@ -509,7 +613,17 @@ queue_put_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
         return NULL;
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++) {
-        if (put(QUEUE(object), PyList_GET_ITEM(items, i), &budget) < 0) {
+        PyObject *item = PyList_GET_ITEM(items, i);
+        int status;
+        if (QUEUE(object)->overrides_put) {
+            PyObject *done = call_override(QUEUE(object), item, &budget);
+            Py_XDECREF(done);
+            status = done == NULL ? -1 : 0;
+        }
+        else {
+            status = put(QUEUE(object), item, &budget);
+        }
+        if (status < 0) {
             attach_rest(items, i);
             Py_DECREF(items);
             return NULL;
@@ -557,7 +671,9 @@ queue_get_many(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
     struct budget budget = {.timeout = out[1]};
     PyObject *items = PyList_New(0);
     while (items != NULL && PyList_GET_SIZE(items) < max) {
-        PyObject *item = get(QUEUE(object), &budget);
+        PyObject *item = QUEUE(object)->overrides_get
+                             ? call_override(QUEUE(object), NULL, &budget)
+                             : get(QUEUE(object), &budget);
         if (item == NULL) {
             if (PyList_GET_SIZE(items) == 0 || !is_the_end(QUEUE(object))) {
                 /* An error of the items' own: those that were taken are
@@ -633,34 +749,42 @@ queue_join(PyObject *object, PyObject *Py_UNUSED(ignored))
 
 /* Make the mutex and its conditions.  0, or -1. */
 static int
-open_queue(struct queue *self)
+make_conditions(struct queue *self)
 {
-    if (check_made(self) < 0 || wait_for_heap(self) < 0) {
+    PyObject *made = PyObject_CallMethodNoArgs(
+        (PyObject *)self, self->state->str_make_conditions);
+
+    if (made == NULL) {
         return -1;
     }
-    if (self->conditions == NULL) {
-        PyObject *conditions = PyObject_CallMethodNoArgs(
-            (PyObject *)self, self->state->str_make_conditions);
-        if (conditions == NULL) {
-            return -1;
-        }
-        if (self->conditions != NULL || !PyTuple_CheckExact(conditions) ||
-            PyTuple_GET_SIZE(conditions) != 4) {
-            Py_DECREF(conditions); /* another thread was faster */
-        }
-        else {
-            self->conditions = conditions;
-        }
-        if (wait_for_heap(self) < 0) {
-            return -1;
+    if (!PyTuple_CheckExact(made) || PyTuple_GET_SIZE(made) != 4) {
+        Py_DECREF(made);
+        PyErr_SetString(PyExc_TypeError, "a queue needs four conditions");
+        return -1;
+    }
+    for (int i = 0; i < 4; i++) {
+        if (self->conditions[i] == NULL) { /* another thread may be faster */
+            self->conditions[i] = Py_NewRef(PyTuple_GET_ITEM(made, i));
         }
     }
-    if (!self->is_open) {
-        self->is_open = 1;
-        wake_joiners(self);
-        offer_all((PyObject *)self);
+    Py_DECREF(made);
+    return 0;
+}
+
+static int
+open_queue(struct queue *self)
+{
+    if (check_made(self) < 0 || wait_for_heap(self) < 0 ||
+        (self->conditions[0] == NULL && make_conditions(self) < 0) ||
+        wait_for_heap(self) < 0) {
+        return -1;
     }
-    return self->conditions == NULL ? -1 : 0;
+    if (self->is_open) {
+        return 0;
+    }
+    self->is_open = 1;
+    wake_joiners(self);
+    return offer_everything(self);
 }
 
 static PyObject *
@@ -669,8 +793,23 @@ get_condition(PyObject *object, void *closure)
     if (!QUEUE(object)->is_open && open_queue(QUEUE(object)) < 0) {
         return NULL;
     }
-    return Py_NewRef(PyTuple_GET_ITEM(QUEUE(object)->conditions,
-                                      (Py_ssize_t)(intptr_t)closure));
+    return Py_NewRef(QUEUE(object)->conditions[(intptr_t)closure]);
+}
+
+/* Subclasses may have locks of their own. */
+static int
+set_condition(PyObject *object, PyObject *condition, void *closure)
+{
+    if (condition == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a queue needs its conditions");
+        return -1;
+    }
+    if (!QUEUE(object)->is_open && open_queue(QUEUE(object)) < 0) {
+        return -1;
+    }
+    Py_XSETREF(QUEUE(object)->conditions[(intptr_t)closure],
+               Py_NewRef(condition));
+    return 0;
 }
 
 static PyObject *
@@ -688,36 +827,32 @@ queue_shutdown(PyObject *object, PyObject *const *arguments, Py_ssize_t count,
         return NULL;
     }
     int drops = PyObject_IsTrue(immediate);
-    if (drops < 0 || wait_for_heap(self) < 0) {
+    /* Items' finalizers run when the queue is in order again. */
+    PyObject *dropped =
+        drops > 0 && !self->is_open ? PySequence_List(self->items) : NULL;
+    if (drops < 0 || PyErr_Occurred() || wait_for_heap(self) < 0) {
+        Py_XDECREF(dropped);
         return NULL;
     }
     if (self->is_open) {
+        Py_XDECREF(dropped);
         return PyObject_CallMethodOneArg(
             object, self->state->str_open_shutdown, immediate);
     }
     self->is_shutdown = 1;
-    PyObject *dropped = NULL;
+    PyObject *cleared = Py_None;
     if (drops) {
-        /* Items' finalizers run when the queue is in order again. */
-        dropped = PySequence_List(self->items);
-        if (dropped == NULL) {
-            return NULL;
-        }
         Py_ssize_t items = length(self);
-        PyObject *cleared =
-            PyObject_CallMethodNoArgs(self->items, self->state->str_clear);
-        if (cleared == NULL) {
-            Py_DECREF(dropped);
-            return NULL;
-        }
-        Py_DECREF(cleared);
         self->unfinished -=
             items < self->unfinished ? items : self->unfinished;
+        cleared =
+            PyObject_CallMethodNoArgs(self->items, self->state->str_clear);
+        Py_XDECREF(cleared);
         wake_joiners(self);
     }
-    offer_all(object);
+    int status = offer_everything(self);
     Py_XDECREF(dropped);
-    Py_RETURN_NONE;
+    return cleared == NULL || status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* --- what it shows ------------------------------------------------------- */
@@ -778,15 +913,30 @@ queue_awaiter(PyObject *object, PyObject *getting)
     if (gets < 0 || check_made(QUEUE(object)) < 0) {
         return NULL;
     }
-    return pyconc_awaiter_new(
-        QUEUE(object)->state, object,
-        gets ? &QUEUE(object)->getters : &QUEUE(object)->putters, offer_all);
+    return pyconc_awaiter_new(QUEUE(object)->state, object,
+                              gets ? &QUEUE(object)->getter_tasks
+                                   : &QUEUE(object)->putter_tasks,
+                              pass_on);
 }
 
+/* An open queue has notified: n coroutines shall look. */
 static PyObject *
-queue_offer(PyObject *object, PyObject *Py_UNUSED(ignored))
+queue_notify_tasks(PyObject *object, PyObject *arguments)
 {
-    offer_all(object);
+    int getting;
+    Py_ssize_t n;
+
+    if (!PyArg_ParseTuple(arguments, "pn:_pyconc_notify_tasks", &getting,
+                          &n)) {
+        return NULL;
+    }
+    struct pyconc_waitlist *list =
+        getting ? &QUEUE(object)->getter_tasks : &QUEUE(object)->putter_tasks;
+    if (n > 0 && pyconc_waitlist_offer(list, n < PY_SSIZE_T_MAX - list->woken
+                                                 ? list->woken + n
+                                                 : PY_SSIZE_T_MAX) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -821,10 +971,7 @@ set_items(PyObject *object, PyObject *items, void *Py_UNUSED(closure))
         return -1;
     }
     Py_XSETREF(self->items, Py_NewRef(items));
-    if (!self->is_open) {
-        offer(self);
-    }
-    return 0;
+    return self->is_open ? 0 : offer(self);
 }
 
 static PyObject *
@@ -868,10 +1015,11 @@ set_maxsize(PyObject *object, PyObject *maxsize, void *Py_UNUSED(closure))
     }
     QUEUE(object)->limit = limit;
     Py_XSETREF(QUEUE(object)->maxsize, Py_NewRef(maxsize));
-    if (QUEUE(object)->items != NULL && !QUEUE(object)->is_open) {
-        offer(QUEUE(object));
+    if (QUEUE(object)->is_open) {
+        return pyconc_waitlist_offer(&QUEUE(object)->putter_tasks,
+                                     PY_SSIZE_T_MAX);
     }
-    return 0;
+    return QUEUE(object)->items == NULL ? 0 : offer(QUEUE(object));
 }
 
 static PyObject *
@@ -917,13 +1065,34 @@ set_is_shutdown(PyObject *object, PyObject *value, void *Py_UNUSED(closure))
 
 /* A class's number from pyconc.queue. */
 static int
-class_number(PyObject *object, const char *name)
+class_number(PyTypeObject *type, const char *method)
 {
-    PyObject *value = PyObject_GetAttrString(object, name);
+    PyObject *value = PyObject_CallMethod((PyObject *)type, method, NULL);
     int number = value == NULL ? -1 : (int)PyLong_AsLong(value);
 
     Py_XDECREF(value);
     return number == -1 && PyErr_Occurred() ? -1 : number;
+}
+
+static PyObject *
+queue_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments),
+          PyObject *Py_UNUSED(keywords))
+{
+    int kind = class_number(type, "_pyconc_kind");
+    int overrides = kind < 0 ? -1 : class_number(type, "_pyconc_overrides");
+
+    if (overrides < 0) {
+        return NULL;
+    }
+    struct queue *self = QUEUE(type->tp_alloc(type, 0));
+    if (self != NULL) {
+        self->state = pyconc_state_of(type);
+        self->kind = (uint8_t)kind;
+        self->overrides_hooks = (overrides & 1) != 0;
+        self->overrides_put = (overrides & 2) != 0;
+        self->overrides_get = (overrides & 4) != 0;
+    }
+    return (PyObject *)self;
 }
 
 static int
@@ -934,27 +1103,19 @@ queue_init(PyObject *object, PyObject *arguments, PyObject *keywords)
     PyObject *maxsize = NULL;
 
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:Queue",
-                                     pyconc_keywords(names), &maxsize)) {
-        return -1;
-    }
-    self->state = pyconc_state_of(Py_TYPE(object));
-    int kind = class_number(object, "_kind");
-    int overrides = class_number(object, "_overrides");
-    if (kind < 0 || overrides < 0 ||
+                                     pyconc_keywords(names), &maxsize) ||
         (maxsize != NULL && set_maxsize(object, maxsize, NULL) < 0)) {
         return -1;
     }
-    self->kind = (uint8_t)kind;
-    self->overrides_put = (overrides & 2) != 0;
-    self->overrides_get = (overrides & 4) != 0;
     self->is_shutdown = 0;
     self->unfinished = 0;
-    if ((overrides & 1) == 0) {
+    if (!self->overrides_hooks) {
         PyObject *items =
-            kind == FIFO
+            self->kind == FIFO
                 ? PyObject_CallNoArgs((PyObject *)self->state->deque_type)
                 : PyList_New(0);
-        if (items == NULL) {
+        if (items == NULL || wait_for_heap(self) < 0) {
+            Py_XDECREF(items);
             return -1;
         }
         Py_XSETREF(self->items, items);
@@ -966,13 +1127,13 @@ queue_init(PyObject *object, PyObject *arguments, PyObject *keywords)
     if (open_queue(self) < 0) {
         return -1;
     }
-    PyObject *zero = PyLong_FromLong(0);
+    PyObject *given =
+        maxsize == NULL ? PyLong_FromLong(0) : Py_NewRef(maxsize);
     PyObject *done =
-        zero == NULL
+        given == NULL
             ? NULL
-            : PyObject_CallMethodOneArg(object, self->state->str_init,
-                                        maxsize == NULL ? zero : maxsize);
-    Py_XDECREF(zero);
+            : PyObject_CallMethodOneArg(object, self->state->str_init, given);
+    Py_XDECREF(given);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -992,7 +1153,7 @@ queue_setattro(PyObject *object, PyObject *name, PyObject *value)
     if (PyObject_GenericSetAttr(object, name, value) < 0) {
         return -1;
     }
-    if (self->state == NULL || !PyUnicode_Check(name)) {
+    if (!PyUnicode_Check(name)) {
         return 0;
     }
     if (is_name(name, self->state->str_put)) {
@@ -1016,7 +1177,9 @@ queue_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(QUEUE(object)->items);
     Py_VISIT(QUEUE(object)->maxsize);
-    Py_VISIT(QUEUE(object)->conditions);
+    for (int i = 0; i < 4; i++) {
+        Py_VISIT(QUEUE(object)->conditions[i]);
+    }
     return 0;
 }
 
@@ -1035,7 +1198,9 @@ queue_dealloc(PyObject *object)
 
     PyObject_GC_UnTrack(object);
     (void)queue_clear(object);
-    Py_CLEAR(QUEUE(object)->conditions);
+    for (int i = 0; i < 4; i++) {
+        Py_CLEAR(QUEUE(object)->conditions[i]);
+    }
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -1084,11 +1249,13 @@ static PyMethodDef queue_methods[] = {
      PyDoc_STR("empty($self, /)\n--\n\nReturn whether there are none.")},
     {"full", queue_full, METH_NOARGS,
      PyDoc_STR("full($self, /)\n--\n\nReturn whether there is no room.")},
-    {"_awaiter", queue_awaiter, METH_O,
-     PyDoc_STR("_awaiter($self, getting, /)\n--\n\n"
+    {"_pyconc_awaiter", queue_awaiter, METH_O,
+     PyDoc_STR("_pyconc_awaiter($self, getting, /)\n--\n\n"
                "Make a place for a coroutine that waits.")},
-    {"_offer", queue_offer, METH_NOARGS,
-     PyDoc_STR("_offer($self, /)\n--\n\nHave coroutines that wait look.")},
+    {"_pyconc_notify_tasks", queue_notify_tasks, METH_VARARGS,
+     PyDoc_STR("_pyconc_notify_tasks($self, getting, n, /)\n--\n\n"
+               "Have n coroutines that wait look.")},
+    {"__reduce__", pyconc_cannot_pickle, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -1101,10 +1268,10 @@ static PyGetSetDef queue_getset[] = {
      PyDoc_STR("Items put and not yet said to be done."), NULL},
     {"is_shutdown", get_is_shutdown, set_is_shutdown,
      PyDoc_STR("Whether shutdown() was called."), NULL},
-    {"mutex", get_condition, NULL, NULL, (void *)0},
-    {"not_empty", get_condition, NULL, NULL, (void *)1},
-    {"not_full", get_condition, NULL, NULL, (void *)2},
-    {"all_tasks_done", get_condition, NULL, NULL, (void *)3},
+    {"mutex", get_condition, set_condition, NULL, (void *)0},
+    {"not_empty", get_condition, set_condition, NULL, (void *)1},
+    {"not_full", get_condition, set_condition, NULL, (void *)2},
+    {"all_tasks_done", get_condition, set_condition, NULL, (void *)3},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -1112,6 +1279,7 @@ static char queue_doc[] = PyDoc_STR("What the queues of pyconc.queue do.");
 
 static PyType_Slot queue_slots[] = {
     {Py_tp_doc, queue_doc},
+    {Py_tp_new, (void *)queue_new},
     {Py_tp_init, (void *)queue_init},
     {Py_tp_setattro, (void *)queue_setattro},
     {Py_tp_dealloc, (void *)queue_dealloc},

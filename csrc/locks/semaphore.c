@@ -76,11 +76,12 @@ wait_for_permit(struct semaphore *semaphore, int64_t deadline_ns)
            semaphore->permits == 0) {
         pyconc_waitlist_rejoin(&semaphore->waiting, place);
     }
+    pyconc_waitlist_done(&semaphore->waiting, place);
     pyconc_place_free(place);
     if (status == 0) {
         semaphore->permits--;
     }
-    pyconc_waitlist_offer(&semaphore->waiting, semaphore->permits);
+    (void)pyconc_waitlist_offer(&semaphore->waiting, semaphore->permits);
     return status == 0 ? 1 : status > 0 ? 0 : -1;
 }
 
@@ -98,14 +99,16 @@ acquire(struct semaphore *semaphore, PyObject *blocking, PyObject *timeout)
                         "can't specify timeout for non-blocking acquire");
         return -1;
     }
-    if (semaphore->permits == 0) {
+    if (semaphore->permits == 0 || semaphore->waiting.hungry > 0) {
         if (!blocks) {
-            return 0;
+            if (semaphore->permits == 0) {
+                return 0;
+            }
         }
-        if (pyconc_deadline_of_lock(timeout, &deadline_ns) < 0) {
+        else if (pyconc_deadline_of_lock(timeout, &deadline_ns) < 0) {
             return -1;
         }
-        if (semaphore->permits == 0) {
+        else if (semaphore->permits == 0 || semaphore->waiting.hungry > 0) {
             return wait_for_permit(semaphore, deadline_ns);
         }
     }
@@ -151,7 +154,7 @@ release(struct semaphore *semaphore, Py_ssize_t count)
         return NULL;
     }
     semaphore->permits += count;
-    pyconc_waitlist_offer(&semaphore->waiting, semaphore->permits);
+    (void)pyconc_waitlist_offer(&semaphore->waiting, semaphore->permits);
     Py_RETURN_NONE;
 }
 
@@ -198,6 +201,18 @@ get_value(PyObject *self, void *Py_UNUSED(closure))
     return PyLong_FromSsize_t(SEMAPHORE(self)->permits);
 }
 
+static int
+set_value(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    Py_ssize_t permits = value == NULL ? 0 : PyLong_AsSsize_t(value);
+
+    if (permits == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    SEMAPHORE(self)->permits = permits;
+    return pyconc_waitlist_offer(&SEMAPHORE(self)->waiting, permits);
+}
+
 static PyObject *
 get_bound(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -229,11 +244,12 @@ static PyMethodDef semaphore_methods[] = {
      PyDoc_STR("release($self, /, n=1)\n--\n\n"
                "Give n permits back; wake so many threads that wait.")},
     {"__exit__", PYCONC_FAST_METHOD(semaphore_exit), METH_FASTCALL, NULL},
+    {"__reduce__", pyconc_cannot_pickle, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef semaphore_getset[] = {
-    {"_value", get_value, NULL, NULL, NULL},
+    {"_value", get_value, set_value, NULL, NULL},
     {"_initial_value", get_bound, set_bound, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -5,6 +5,9 @@
 #include "py/compat.h"
 #include "py/state.h"
 
+/* __reduce__ of them all: raises TypeError. */
+PyObject *pyconc_cannot_pickle(PyObject *self, PyObject *ignored);
+
 extern PyType_Spec pyconc_event_spec;
 extern PyType_Spec pyconc_semaphore_spec;
 extern PyType_Spec pyconc_condition_spec;

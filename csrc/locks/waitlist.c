@@ -10,6 +10,9 @@
  * wakes adds to: this may be gone by then, as places must not be. */
 static _Thread_local struct conc_patience patience;
 
+/* So often may newcomers be faster than somebody who was woken. */
+#define TRIES_MAX 4
+
 /* In a forked child nobody waits who is not here. */
 static void
 forget_the_dead(struct pyconc_waitlist *list)
@@ -18,7 +21,7 @@ forget_the_dead(struct pyconc_waitlist *list)
 
     if (list->forks != forks) {
         list->first = list->last = NULL;
-        list->length = list->woken = 0;
+        list->length = list->woken = list->hungry = 0;
         list->forks = forks;
     }
 }
@@ -78,7 +81,7 @@ take_out(struct pyconc_waitlist *list, struct pyconc_place *place)
 struct pyconc_place *
 pyconc_place_new(void)
 {
-    struct pyconc_place *place = PyMem_Malloc(sizeof(*place));
+    struct pyconc_place *place = PyMem_Calloc(1, sizeof(*place));
 
     if (place == NULL) {
         PyErr_NoMemory();
@@ -107,6 +110,9 @@ pyconc_waitlist_rejoin(struct pyconc_waitlist *list,
                        struct pyconc_place *place)
 {
     forget_the_dead(list);
+    if (place->tries < TRIES_MAX && ++place->tries == TRIES_MAX) {
+        list->hungry++;
+    }
     insert(list, place);
 }
 
@@ -129,6 +135,16 @@ pyconc_waitlist_leave(struct pyconc_waitlist *list, struct pyconc_place *place)
     return was_woken;
 }
 
+void
+pyconc_waitlist_done(struct pyconc_waitlist *list, struct pyconc_place *place)
+{
+    forget_the_dead(list);
+    if (place->tries == TRIES_MAX && place->forks == list->forks) {
+        list->hungry--;
+    }
+    place->tries = 0;
+}
+
 int
 pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
                      int64_t deadline_ns)
@@ -144,12 +160,14 @@ pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
             }
             return -1;
         }
-        if (place->forks != conc_forks_count()) {
-            /* The handler forked, and this thread is in the child. */
-            pyconc_waitlist_rejoin(list, place);
-        }
         if (place->is_woken) {
             break;
+        }
+        if (place->forks != conc_forks_count()) {
+            /* The handler forked, and this thread is in the child. */
+            forget_the_dead(list);
+            place->tries = 0;
+            insert(list, place);
         }
         if (deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns) {
             (void)pyconc_waitlist_leave(list, place);
@@ -164,8 +182,9 @@ pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
     return 0;
 }
 
-/* Wake the first place. */
-static void
+/* Wake the first place.  0, or -1 with an exception: it is back in the list.
+ */
+static int
 wake_first(struct pyconc_waitlist *list, uint8_t verdict)
 {
     struct pyconc_place *place = list->first;
@@ -175,14 +194,13 @@ wake_first(struct pyconc_waitlist *list, uint8_t verdict)
     place->is_woken = 1;
     place->verdict = verdict;
     if (place->awaiter != NULL) {
-        pyconc_awaiter_notify(place->awaiter);
+        return pyconc_awaiter_notify(place->awaiter);
     }
-    else {
-        /* relaxed: a hint */
-        place->let_go_seen = conc_load_rlx(&pyconc_let_go);
-        conc_patience_waker(&place->patience);
-        (void)conc_parker_wake(&place->parker);
-    }
+    /* relaxed: a hint */
+    place->let_go_seen = conc_load_rlx(&pyconc_let_go);
+    conc_patience_waker(&place->patience);
+    (void)conc_parker_wake(&place->parker);
+    return 0;
 }
 
 Py_ssize_t
@@ -193,19 +211,22 @@ pyconc_waitlist_wake(struct pyconc_waitlist *list, Py_ssize_t count,
 
     forget_the_dead(list);
     while (woken < count && list->first != NULL) {
-        wake_first(list, verdict);
+        (void)wake_first(list, verdict); /* threads: cannot fail */
         woken++;
     }
     return woken;
 }
 
-void
+int
 pyconc_waitlist_offer_slow(struct pyconc_waitlist *list, Py_ssize_t available)
 {
     forget_the_dead(list);
     while (list->woken < available && list->first != NULL) {
-        wake_first(list, 0);
+        if (wake_first(list, 0) < 0) {
+            return -1;
+        }
     }
+    return 0;
 }
 
 Py_ssize_t

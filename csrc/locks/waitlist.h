@@ -14,7 +14,7 @@
  *   a chance    Semaphore, Queue: there may be something; who was woken looks
  *               again, and if a newcomer has taken it waits again, in its old
  *               order (`ticket`).  So whoever runs may go on taking without a
- *               switch of threads each time.
+ *               switch of threads each time; but not for ever (`hungry`).
  *
  * Invariant L1, for chances: as many places are woken and have not yet looked
  * as there are things to be had, or nobody waits.  Whoever adds a thing, or
@@ -41,15 +41,18 @@ struct pyconc_place {
     uint8_t is_listed;
     uint8_t is_woken; /* taken out by whoever woke it */
     uint8_t verdict;  /* of whoever woke it */
+    uint8_t tries;    /* wakes that were for nothing */
 };
 
 struct pyconc_waitlist { /* zeroed memory is valid */
     struct pyconc_place *first;
     struct pyconc_place *last;
     Py_ssize_t length;
-    Py_ssize_t woken; /* of those that have not yet looked */
-    uint64_t tickets; /* handed out */
-    uint32_t forks;   /* of the process whose places these are */
+    Py_ssize_t woken;  /* of those that have not yet looked */
+    Py_ssize_t hungry; /* places that were woken for nothing too often:
+                        * newcomers that may wait let them go first */
+    uint64_t tickets;  /* handed out */
+    uint32_t forks;    /* of the process whose places these are */
 };
 
 /* A thread's place, not yet in a list: NULL with MemoryError. */
@@ -76,21 +79,25 @@ int pyconc_waitlist_wait(struct pyconc_waitlist *list,
 void pyconc_waitlist_rejoin(struct pyconc_waitlist *list,
                             struct pyconc_place *place);
 
+/* Who waited for a chance waits no more, with or without it. */
+void pyconc_waitlist_done(struct pyconc_waitlist *list,
+                          struct pyconc_place *place);
+
 /* Wake the first `count` places with this verdict.  How many there were. */
 Py_ssize_t pyconc_waitlist_wake(struct pyconc_waitlist *list, Py_ssize_t count,
                                 uint8_t verdict);
 
-void pyconc_waitlist_offer_slow(struct pyconc_waitlist *list,
-                                Py_ssize_t available);
+int pyconc_waitlist_offer_slow(struct pyconc_waitlist *list,
+                               Py_ssize_t available);
 
 /* Keep L1: `available` things are to be had.  May run Python code (that of
- * an event loop), so it comes last. */
-static inline void
+ * an event loop), so it comes last.  0, or -1 with that code's exception; one
+ * that was set before stays. */
+static inline int
 pyconc_waitlist_offer(struct pyconc_waitlist *list, Py_ssize_t available)
 {
-    if (list->first != NULL) {
-        pyconc_waitlist_offer_slow(list, available);
-    }
+    return list->first == NULL ? 0
+                               : pyconc_waitlist_offer_slow(list, available);
 }
 
 /* How many wait and have not been woken. */

@@ -115,13 +115,13 @@ intern_all(struct pyconc_state *state)
         {&state->str_put, "put"},
         {&state->str_get, "get"},
         {&state->str_clear, "clear"},
-        {&state->str_open_put, "_open_put"},
-        {&state->str_open_get, "_open_get"},
-        {&state->str_open_task_done, "_open_task_done"},
-        {&state->str_open_join, "_open_join"},
-        {&state->str_open_shutdown, "_open_shutdown"},
-        {&state->str_open_qsize, "_open_qsize"},
-        {&state->str_make_conditions, "_make_conditions"},
+        {&state->str_open_put, "_pyconc_open_put"},
+        {&state->str_open_get, "_pyconc_open_get"},
+        {&state->str_open_task_done, "_pyconc_open_task_done"},
+        {&state->str_open_join, "_pyconc_open_join"},
+        {&state->str_open_shutdown, "_pyconc_open_shutdown"},
+        {&state->str_open_qsize, "_pyconc_open_qsize"},
+        {&state->str_make_conditions, "_pyconc_make_conditions"},
     };
 
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
@@ -130,7 +130,11 @@ intern_all(struct pyconc_state *state)
             return -1;
         }
     }
-    return 0;
+    state->names_block = Py_BuildValue("(s)", "block");
+    state->names_block_timeout = Py_BuildValue("(ss)", "block", "timeout");
+    return state->names_block == NULL || state->names_block_timeout == NULL
+               ? -1
+               : 0;
 }
 
 static int
@@ -320,6 +324,8 @@ module_clear(PyObject *module)
     Py_CLEAR(state->str_get_hook);
     Py_CLEAR(state->str_enter);
     Py_CLEAR(state->str_exit);
+    Py_CLEAR(state->names_block);
+    Py_CLEAR(state->names_block_timeout);
     Py_CLEAR(state->str_release);
     Py_CLEAR(state->str_release_save);
     Py_CLEAR(state->str_acquire_restore);

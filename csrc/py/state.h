@@ -86,6 +86,9 @@ struct pyconc_state {
     PyObject *str_open_qsize;
     PyObject *str_make_conditions;
 
+    PyObject *names_block; /* ("block",), for calls with keywords */
+    PyObject *names_block_timeout;
+
     uint32_t cpu_count; /* that we may use; 0: not asked yet */
 
     int in_task; /* a worker of this process is inside a task */
