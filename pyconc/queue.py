@@ -113,9 +113,9 @@ class Queue(_core.Queue, Generic[_T]):
     async def aget(self) -> _T:
         """Take an item out; other coroutines run while there is none.
 
-        Threads and coroutines of any event loop may wait on the same queue,
-        and take turns in the order in which they came.  Cancelling loses no
-        item.  Raises ShutDown as get() does.
+        Threads and coroutines of any event loop may wait on the same queue;
+        either take turns in the order in which they came.  Cancelling loses
+        no item.  Raises ShutDown as get() does.
         """
         return await self._pyconc_until(True, self.get_nowait)  # type: ignore[no-any-return]
 
