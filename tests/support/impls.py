@@ -12,8 +12,10 @@ from typing import NamedTuple
 import pytest
 
 METHODS = ["fork", "spawn", "forkserver"]
-PYCONC = [] if os.environ.get("PYCONC_ONLY_STDLIB") else ["pyconc"]
-NAMES = ["stdlib", *PYCONC]
+# One side alone: to try a test on the standard library, or where only our code
+# is of interest (sanitizers).
+NAMES = os.environ.get("PYCONC_TEST_SIDES", "stdlib pyconc").split()
+PYCONC = [name for name in NAMES if name == "pyconc"]
 
 all_methods = pytest.mark.parametrize("ctx_method", METHODS, indirect=True)
 only_pyconc = pytest.mark.parametrize("impl", PYCONC, indirect=True)
