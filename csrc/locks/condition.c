@@ -62,7 +62,7 @@ find_method(PyObject *lock, const char *name, int required, PyObject **method)
 static int
 methods_find(PyObject *lock, struct methods *methods)
 {
-    *methods = (struct methods){NULL};
+    *methods = (struct methods){.acquire = NULL};
     if (find_method(lock, "acquire", 1, &methods->acquire) < 0 ||
         find_method(lock, "release", 1, &methods->release) < 0 ||
         find_method(lock, "_release_save", 0, &methods->release_save) < 0 ||

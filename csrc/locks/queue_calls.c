@@ -225,6 +225,18 @@ get(struct pyconc_queue *self, struct budget *budget)
     if (has_timeout(budget) || !has_turn(self, 1)) {
         turn = wait_for_turn(self, 1, budget);
     }
+    if (turn == GO && self->putter_tasks.first != NULL && self->limit > 0) {
+        /* Before the item is taken: what a signal handler raises meanwhile
+         * must not cost it. */
+        if (pyconc_waitlist_offer(&self->putter_tasks,
+                                  self->limit - pyconc_queue_length(self) +
+                                      1) < 0) {
+            return NULL;
+        }
+        if (!has_turn(self, 1)) {
+            turn = wait_for_turn(self, 1, budget);
+        }
+    }
     if (turn == OPEN) {
         PyObject *left = seconds_left(budget);
         PyObject *item =
@@ -238,15 +250,7 @@ get(struct pyconc_queue *self, struct budget *budget)
     }
     PyObject *item = turn == GO ? pyconc_queue_take_item(self) : NULL;
     if (pyconc_queue_offer(self) < 0 && item != NULL) {
-        /* The item has been taken and must not be lost.  Ctrl-C comes again
-         * when the caller has it. */
-        if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
-            PyErr_SetInterrupt();
-            PyErr_Clear();
-        }
-        else {
-            PyErr_WriteUnraisable((PyObject *)self);
-        }
+        PyErr_WriteUnraisable((PyObject *)self); /* too late */
     }
     return item;
 }

@@ -13,19 +13,6 @@ static _Thread_local struct conc_patience patience;
 /* So often may newcomers be faster than somebody who was woken. */
 #define TRIES_MAX 4
 
-/* In a forked child nobody waits who is not here. */
-static void
-forget_the_dead(struct pyconc_waitlist *list)
-{
-    uint32_t forks = conc_forks_count();
-
-    if (list->forks != forks) {
-        list->first = list->last = NULL;
-        list->length = list->woken = list->hungry = 0;
-        list->forks = forks;
-    }
-}
-
 /* Into the list, behind those that came before it: mostly at one end. */
 static void
 insert(struct pyconc_waitlist *list, struct pyconc_place *place)
@@ -57,6 +44,30 @@ insert(struct pyconc_waitlist *list, struct pyconc_place *place)
     place->forks = list->forks;
     conc_parker_reset(&place->parker);
     list->length++;
+}
+
+/* In a forked child nobody waits who is not here.  The thread that forked may
+ * have done it in a signal handler, during a wait: its place stays. */
+static void
+forget_the_dead(struct pyconc_waitlist *list)
+{
+    uint32_t forks = conc_forks_count();
+    struct pyconc_place *place = list->first;
+
+    if (list->forks == forks) {
+        return;
+    }
+    list->first = list->last = NULL;
+    list->length = list->woken = list->hungry = 0;
+    list->forks = forks;
+    while (place != NULL) {
+        struct pyconc_place *next = place->next;
+        if (place->awaiter == NULL && place->thread == conc_forks_survivor()) {
+            place->tries = 0;
+            insert(list, place);
+        }
+        place = next;
+    }
 }
 
 static void
@@ -101,6 +112,7 @@ pyconc_waitlist_join(struct pyconc_waitlist *list, struct pyconc_place *place,
 {
     forget_the_dead(list);
     place->ticket = list->tickets++;
+    place->thread = PyThread_get_thread_ident();
     place->awaiter = awaiter;
     insert(list, place);
 }
@@ -163,12 +175,7 @@ pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
         if (place->is_woken) {
             break;
         }
-        if (place->forks != conc_forks_count()) {
-            /* The handler forked, and this thread is in the child. */
-            forget_the_dead(list);
-            place->tries = 0;
-            insert(list, place);
-        }
+        forget_the_dead(list); /* if the handler forked */
         if (deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns) {
             (void)pyconc_waitlist_leave(list, place);
             return 1;

@@ -32,7 +32,8 @@
 struct pyconc_place {
     struct pyconc_place *next; /* in the list */
     struct pyconc_place *previous;
-    PyObject *awaiter; /* borrowed: that it lies in; NULL: a thread's */
+    PyObject *awaiter;    /* borrowed: that it lies in; NULL: a thread's */
+    unsigned long thread; /* that waits here */
     uint64_t ticket;
     struct conc_parker parker;
     struct conc_patience patience;

@@ -12,4 +12,8 @@ int conc_forks_watch(void);
 /* How many forks lie between the first conc_forks_watch and this process. */
 uint32_t conc_forks_count(void);
 
+/* pthread_self() of the thread that forked this process off, which is the only
+ * one that came along; 0: none did. */
+unsigned long conc_forks_survivor(void);
+
 #endif

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -212,6 +213,31 @@ def test_reset_of_an_idle_barrier(barrier):
     barrier.reset()
     assert barrier.broken is False
     assert meet(barrier) == [0, 1, 2]
+
+
+def test_a_reset_during_an_action_that_raises(mod):
+    """It waits for the action or it does not; nothing is broken after it."""
+    inside, go = threading.Event(), threading.Event()
+
+    def action():
+        if not go.is_set():
+            inside.set()
+            go.wait(PATIENCE)
+            raise KeyError("action")
+
+    barrier = mod.Barrier(2, action)
+    calls = [Call(barrier.wait) for _ in range(2)]
+    assert inside.wait(PATIENCE)
+    resetter = Call(barrier.reset)
+    with suppress(AssertionError):  # it may have ended
+        resetter.blocked()
+    go.set()
+    resetter.result()
+    errors = {type(call.ended()) for call in calls}
+    assert errors == {KeyError, mod.BrokenBarrierError}
+    assert barrier.broken is False
+    assert barrier.n_waiting == 0
+    assert meet(barrier) == [0, 1]
 
 
 def test_who_comes_after_a_reset_belongs_to_the_next_round(mod, barrier):

@@ -1,8 +1,10 @@
 """Lock, RLock, Thread and what else a user of threading finds there."""
 
+import abc
 import sys
 import threading
 import types
+from unittest import mock
 
 import pytest
 
@@ -217,6 +219,29 @@ def test_a_thread_may_override_run(mod):
     assert (worker.name, worker.result) == ("worker 7", 49)
 
 
+@pytest.mark.parametrize("abc_first", [False, True])
+def test_a_thread_may_be_an_abstract_class(mod, abc_first):
+    bases = (abc.ABC, mod.Thread) if abc_first else (mod.Thread, abc.ABC)
+
+    class Worker(*bases):
+        @abc.abstractmethod
+        def run(self): ...
+
+    class Concrete(Worker):
+        def run(self):
+            self.result = "ran"
+
+    with pytest.raises(TypeError, match="abstract"):
+        Worker()
+    worker = Concrete()
+    worker.start()
+    worker.join()
+    assert worker.result == "ran"
+    assert isinstance(worker, (Worker, mod.Thread))
+    assert issubclass(Concrete, Worker)
+    assert not isinstance(mod.Thread(), Worker)
+
+
 def test_wrong_use_of_threads(mod):
     thread = mod.Thread()
     with pytest.raises(RuntimeError, match="before it is started"):
@@ -339,6 +364,24 @@ def test_the_excepthook_can_be_replaced(mod, start, monkeypatch):
     assert isinstance(args.exc_traceback, types.TracebackType)
     assert args.thread is thread
     del args, seen[:]
+
+
+@only_pyconc
+@pytest.mark.parametrize("name", ["excepthook", "_time"])
+def test_a_patch_is_undone(mod, monkeypatch, name):
+    def before(*_):
+        return 0
+
+    def during(*_):
+        return 1
+
+    monkeypatch.setattr(threading, name, getattr(threading, name))
+    for owner in (mod, threading):
+        setattr(owner, name, before)
+        for _ in range(2):
+            with mock.patch.object(mod, name, during):
+                assert getattr(mod, name) is getattr(threading, name) is during
+            assert getattr(mod, name) is getattr(threading, name) is before
 
 
 def test_the_excepthook_prints(mod, capsys):

@@ -1,11 +1,13 @@
 """Primitives as objects: repr, attributes, subclasses."""
 
+import fractions
+import pickle
 import threading
 from contextlib import suppress
 
 import pytest
 
-from support.blocking import Call
+from support.blocking import PATIENCE, Call
 from support.sync import load_sync, shape
 
 NAMES = ["Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier"]
@@ -234,6 +236,71 @@ def test_a_second_initialization_does_no_harm(sync):
     event = set_event(sync)
     event.__init__()
     assert event.is_set() is False
+
+
+def test_a_failed_second_initialization_of_a_condition(sync):
+    condition = condition_over_lock(sync)
+    with pytest.raises(AttributeError):
+        condition.__init__(object())
+    assert condition.acquire() is True
+    condition.release()
+    condition.__init__(lock := sync.threading.Lock())
+    with condition:
+        assert lock.locked()
+        assert condition.wait(0) is False
+        condition.notify_all()
+
+
+@pytest.mark.parametrize("name", [*NAMES, *QUEUES])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_primitives_cannot_be_pickled(sync, name, protocol):
+    errors = (TypeError, pickle.PicklingError)
+    with pytest.raises(TypeError if sync.name == "pyconc" else errors):
+        pickle.dumps(new(sync, name), protocol)
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_the_mutex_of_a_queue_may_be_replaced(sync, name):
+    q = new(sync, name)
+    q.mutex = mutex = sync.threading.RLock()
+    assert q.mutex is mutex
+    with mutex:
+        asking = Call(q.qsize).blocked()
+    assert asking.result() == 0
+    q.put(1)
+    assert q.get_nowait() == 1
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_a_condition_of_a_queue_may_be_replaced(sync, name):
+    log = []
+
+    class Logging(sync.threading.Condition):
+        def notify(self, n=1):
+            log.append(n)
+            super().notify(n)
+
+    q = new(sync, name)
+    q.not_empty = condition = Logging(q.mutex)
+    assert q.not_empty is condition
+    getter = Call(q.get).blocked()
+    q.put("item")
+    assert getter.result() == "item"
+    assert log == [1]
+
+
+def test_the_timeouts_of_a_queue_may_be_fractions(sync):
+    timeout = fractions.Fraction(1, 100)
+    q = sync.queue.Queue(1)
+    with pytest.raises(sync.queue.Empty):
+        q.get(timeout=timeout)
+    q.put("item", timeout=timeout)
+    with pytest.raises(sync.queue.Full):
+        q.put("more", timeout=timeout)
+    assert q.get(timeout=timeout) == "item"
+    getter = Call(q.get, timeout=timeout * 100 * PATIENCE).blocked()
+    q.put("next")
+    assert getter.result() == "next"
 
 
 def test_overridden_methods_of_a_condition_are_used(sync):

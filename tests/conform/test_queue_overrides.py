@@ -2,10 +2,12 @@
 
 import collections
 import heapq
+from unittest import mock
 
 import pytest
 
 from support.blocking import PATIENCE, Call, at_once
+from support.sync import only_pyconc
 
 KINDS = ["Queue", "LifoQueue", "PriorityQueue"]
 
@@ -280,6 +282,70 @@ def test_the_nowait_methods_call_put_and_get(cls):
     assert log == [("put", False, None), ("get", False, None)]
 
 
+def test_the_nowait_methods_pass_block_by_keyword(cls):
+    class ByPriority(cls):
+        def put(self, item, priority=5, block=True, timeout=None):
+            super().put((priority, item), block, timeout)
+
+        def get(self, *, block=True, timeout=None):
+            return super().get(block, timeout)
+
+    q = ByPriority()
+    q.put_nowait("item")
+    assert q.get_nowait() == (5, "item")
+
+
+def test_the_nowait_methods_and_keyword_only_parameters(mod, cls):
+    class KeywordOnly(cls):
+        def put(self, item, *, block=True, timeout=None):
+            super().put(item, block, timeout)
+
+        def get(self, unused="unused", /, *, block=True, timeout=None):
+            return super().get(block, timeout)
+
+    q = KeywordOnly(1)
+    q.put_nowait("item")
+    with pytest.raises(mod.Full):
+        q.put_nowait("more")
+    assert q.get_nowait() == "item"
+    with pytest.raises(mod.Empty):
+        q.get_nowait()
+
+
+@only_pyconc
+def test_put_many_and_get_many_call_put_and_get(cls):
+    class Wrapping(cls):
+        def put(self, item, block=True, timeout=None):
+            super().put(("put", item), block, timeout)
+
+        def get(self, block=True, timeout=None):
+            return "got", super().get(block, timeout)
+
+    q = Wrapping()
+    q.put_many("a")
+    q.put_many(iter("b"), timeout=PATIENCE)
+    assert q.unfinished_tasks == 2
+    found = []
+    while len(found) < 2:
+        found += q.get_many(5, timeout=PATIENCE)
+    assert sorted(found) == [("got", ("put", "a")), ("got", ("put", "b"))]
+
+
+@only_pyconc
+@pytest.mark.parametrize("method", ["put", "get"])
+def test_put_many_and_get_many_call_the_one_that_is_overridden(cls, method):
+    log = []
+
+    def logging(self, *args, **kwds):
+        log.append(method)
+        return getattr(cls, method)(self, *args, **kwds)
+
+    q = type("Logging", (cls,), {method: logging})()
+    q.put_many([1])
+    assert q.get_many(1) == [1]
+    assert log == [method]
+
+
 def test_the_hooks_may_be_called_under_the_mutex(cls):
     q = cls(3)
     q.put(1)
@@ -300,6 +366,73 @@ def test_a_hook_of_one_object(mod):
     for item in "abc":
         q.put(item)
     assert drained(q) == ["c", "b", "a"]
+
+
+def test_a_hook_that_is_patched_in_the_class(mod):
+    def put(self, item):
+        self.queue.append(("patched", item))
+
+    before = mod.Queue()
+    with mock.patch.object(mod.Queue, "_put", put):
+        q = mod.Queue()
+        q.put(1)
+        assert q.get(timeout=PATIENCE) == ("patched", 1)
+    for q in (before, mod.Queue()):
+        q.put(1)
+        assert q.get_nowait() == 1
+
+
+def test_the_items_may_be_set_before_the_initialization(cls):
+    class Early(cls):
+        def __init__(self):
+            self.queue = collections.deque(["gone"])
+            super().__init__()
+
+    q = Early()
+    assert q.empty()
+    q.put(1)
+    assert q.get_nowait() == 1
+
+
+def test_names_that_a_subclass_may_have_for_itself(cls):
+    """The stdlib has none of them, so they are free."""
+
+    class Task(cls):
+        _kind = "task"
+        _overrides = "none"
+
+        def _await(self):
+            return "await"
+
+        def _offer(self):
+            return "offer"
+
+        def _awaiter(self):
+            return "awaiter"
+
+    q = Task(1)
+    getter = Call(q.get).blocked()
+    q.put(1)
+    assert getter.result() == 1
+    assert not q.mutex.locked()
+    q.put(2)
+    putter = Call(q.put, 3).blocked()
+    assert q.get() == 2
+    putter.result()
+    assert (q._kind, q._overrides) == ("task", "none")
+    assert (q._await(), q._offer(), q._awaiter()) == ("await", "offer", "awaiter")
+
+
+def test_a_name_of_ones_own_and_a_hook(cls):
+    class Numbered(cls):
+        _kind = 1
+
+        def _put(self, item):
+            super()._put((self._kind, item))
+
+    q = Numbered()
+    q.put("item")
+    assert q.get_nowait() == (1, "item")
 
 
 def test_attributes_of_a_subclass(cls):

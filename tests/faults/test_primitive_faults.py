@@ -102,26 +102,24 @@ def comparing_put(q, gated):
 # --- fork --------------------------------------------------------------------
 
 # The wake of a thread is its end, and that of a barrier waits itself.
-FORK_WAITS = [
-    cls for cls in WAITS if cls.__name__ not in ("ThreadJoin", "BarrierWait")
-]
+FORK_WAITS = [cls for cls in WAITS if cls.__name__ not in ("ThreadJoin", "BarrierWait")]
 
 
+@pytest.mark.parametrize("first", ["wake", "fork"])
 @pytest.mark.parametrize("wait_cls", FORK_WAITS, ids=lambda cls: cls.__name__)
-@pytest.mark.parametrize("forks_first", [False, True])
-def test_a_handler_that_wakes_and_forks(handle, wait_cls, forks_first):
+def test_a_handler_that_wakes_and_forks(handle, wait_cls, first):
     """Both processes go on with the wait, and both were woken."""
     wait, pids = wait_cls(load_sync("pyconc")), []
 
-    def fork():
+    def handler(*_):
+        if first == "wake":
+            wait.wake()
         pids.append(os.fork())
+        if first == "fork":
+            wait.wake()
         if pids == [0]:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(15)
-
-    def handler(*_):
-        for action in (fork, wait.wake) if forks_first else (wait.wake, fork):
-            action()
 
     handle(handler)
     helper = when_main_sleeps(signal_main)
@@ -157,7 +155,7 @@ def test_a_fork_while_another_thread_compares(gated):
 # --- made anew ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lock", [object(), 5, "lock"], ids=repr)
+@pytest.mark.parametrize("lock", [object(), 5, "lock"], ids=lambda x: type(x).__name__)
 def test_a_condition_that_could_not_be_made_anew_is_as_before(lock):
     mine = threading.Lock()
     condition = threading.Condition(mine)
@@ -270,12 +268,13 @@ def test_a_timeout_that_fills_or_empties_the_queue():
     assert q.get(timeout=Number(lambda: None)) == "next"
 
 
-def test_a_timeout_that_opens_the_queue():
+def test_a_truth_that_opens_the_queue():
     q = queue.Queue(1)
-    q.put("item", timeout=Number(lambda: q.mutex))
+    q.put("item", Truth(lambda: q.mutex), PATIENCE)
+    assert not q.mutex.locked()
     q = queue.Queue(1)
     q.put("item")
-    assert q.get(timeout=Number(lambda: q.mutex)) == "item"
+    assert q.get(Truth(lambda: q.mutex), PATIENCE) == "item"
     assert not q.mutex.locked()
 
 

@@ -91,16 +91,15 @@ def test_an_interrupted_put_wakes_the_coroutine(interrupt, cls, when, many):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_interrupted_get_wakes_the_coroutine(interrupt, when):
+def test_an_interrupted_get_keeps_the_item(interrupt, when):
     q = Queue(1)
     q.put("first")
     putter = waiting(q.aput("second"), **{when: first_call_only(interrupt)})
     with pytest.raises(KeyboardInterrupt):
         q.get()
+    assert q.get() == "first"
+    assert q.get(timeout=PATIENCE) == "second"
     putter.result()
-    # the interrupted call may have taken it or not; nothing comes twice
-    left = [q.get_nowait() for _ in range(q.qsize())]
-    assert left in (["first", "second"], ["second"])
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -114,9 +113,9 @@ def test_an_interrupted_put_into_an_open_queue(interrupt, when):
     assert not q.mutex.locked()
 
 
-@pytest.mark.parametrize("error", [RecursionError, MemoryError, RuntimeError])
+@pytest.mark.parametrize("error", [RecursionError, MemoryError])
 def test_a_wake_that_fails_is_made_up_for_later(error):
-    """RecursionError is a RuntimeError, as that of a closed loop is."""
+    """RecursionError is a RuntimeError, as is what a closed loop raises."""
     failing = [True]
 
     def fail():
