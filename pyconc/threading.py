@@ -1,9 +1,9 @@
 """Threads and what they wait on, in C.
 
-Mirrors `threading` of the running version: `Condition`, `Semaphore`,
-`BoundedSemaphore`, `Event` and `Barrier` are pyconc's; `Thread` adds the
-aliases that Python has dropped; everything else, private names too, is the
-standard library's own object.  Threads of both see each other.
+Mirrors `threading` of the running version: `Lock`, `RLock`, `Condition`,
+`Semaphore`, `BoundedSemaphore`, `Event` and `Barrier` are pyconc's; `Thread`
+adds the aliases that Python has dropped; everything else, private names too, is
+the standard library's own object.  Threads of both see each other.
 
 `AtomicInt` is new.  With the environment variable PYCONC_DEBUG_LOCKS set,
 `Lock`, `RLock` and `Thread.join` report waits that take long and raise
@@ -20,8 +20,6 @@ from threading import (
     TIMEOUT_MAX,
     BrokenBarrierError,
     ExceptHookArgs,
-    Lock,
-    RLock,
     ThreadError,
     Timer,
     __excepthook__,  # noqa: F401  documented
@@ -89,7 +87,9 @@ _DEBUG_LOCKS = os.environ.get("PYCONC_DEBUG_LOCKS", "0") not in ("", "0")
 
 if _DEBUG_LOCKS:
     from . import _lock_debug
-    from ._lock_debug import Lock, RLock  # type: ignore[assignment]
+    from ._lock_debug import Lock, RLock
+else:
+    from ._core import Lock, RLock  # type: ignore[assignment]
 
 
 def _described(self: object, state: str) -> str:

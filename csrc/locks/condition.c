@@ -2,7 +2,9 @@
  *
  * The lock may be anything with acquire() and release(); its methods are
  * looked up once.  One that has _release_save, _acquire_restore and _is_owned
- * (RLock) is let go of completely, whatever its depth. */
+ * (RLock) is let go of completely, whatever its depth.  Our own RLock needs no
+ * looking up: lock.h. */
+#include "locks/lock.h"
 #include "locks/types.h"
 #include "locks/waitlist.h"
 #include "platform/clock.h"
@@ -15,8 +17,9 @@ struct condition {
     PyObject *lock;
     PyObject *acquire;
     PyObject *release;
-    uint8_t is_builtin; /* the lock is the interpreter's own Lock or RLock:
-                         * entering it is acquire(), leaving release() */
+    uint8_t is_ours;   /* the lock is our RLock */
+    uint8_t is_simple; /* it is our Lock, or the interpreter's Lock or RLock:
+                        * entering it is acquire(), leaving release() */
     /* The lock's; NULL: our own, which a subclass may override. */
     PyObject *release_save;
     PyObject *acquire_restore;
@@ -75,6 +78,14 @@ methods_find(PyObject *lock, struct methods *methods)
     return 0;
 }
 
+/* Whether it is a Lock, ours or the interpreter's. */
+static int
+is_plain_lock(const struct pyconc_state *state, PyObject *lock)
+{
+    return Py_TYPE(lock) == state->lock_type ||
+           Py_TYPE(lock) == state->builtin_lock_type;
+}
+
 static int
 condition_init(PyObject *object, PyObject *arguments, PyObject *keywords)
 {
@@ -88,7 +99,7 @@ condition_init(PyObject *object, PyObject *arguments, PyObject *keywords)
                                      pyconc_keywords(names), &lock)) {
         return -1;
     }
-    lock = lock == Py_None ? PyObject_CallNoArgs(state->rlock_class)
+    lock = lock == Py_None ? PyObject_CallNoArgs((PyObject *)state->rlock_type)
                            : Py_NewRef(lock);
     if (lock == NULL || methods_find(lock, &methods) < 0) {
         Py_XDECREF(lock);
@@ -105,8 +116,9 @@ condition_init(PyObject *object, PyObject *arguments, PyObject *keywords)
     self->release_save = methods.release_save;
     self->acquire_restore = methods.acquire_restore;
     self->is_owned = methods.is_owned;
-    self->is_builtin = Py_TYPE(lock) == state->lock_type ||
-                       Py_TYPE(lock) == state->rlock_type;
+    self->is_ours = Py_TYPE(lock) == state->rlock_type;
+    self->is_simple = is_plain_lock(state, lock) ||
+                      Py_TYPE(lock) == state->builtin_rlock_type;
     methods_clear(&old);
     Py_XDECREF(old_lock);
     return 0;
@@ -145,6 +157,9 @@ is_owned(struct condition *self)
     if (check_made(self) < 0) {
         return -1;
     }
+    if (self->is_ours) {
+        return pyconc_rlock_is_owned(self->lock);
+    }
     if (self->is_owned != NULL) {
         answer = call(self->is_owned, NULL);
     }
@@ -169,32 +184,54 @@ require_owned(struct condition *self, const char *what)
     return owned > 0 ? 0 : -1;
 }
 
-static PyObject *
-release_save(struct condition *self)
+/* A lock that was let go of completely, and what takes it back. */
+struct let_go {
+    PyObject *ours; /* our RLock; NULL: another lock */
+    struct pyconc_held held;
+    PyObject *saved;
+};
+
+static int
+let_go_of_lock(struct condition *self, struct let_go *let_go)
 {
-    if (self->release_save != NULL) {
-        return call(self->release_save, NULL);
+    *let_go = (struct let_go){.ours = NULL};
+    if (self->is_ours) {
+        if (pyconc_rlock_save(self->lock, &let_go->held) < 0) {
+            return -1;
+        }
+        let_go->ours = Py_NewRef(self->lock);
+        return 0;
     }
-    return PyObject_CallMethodNoArgs((PyObject *)self,
-                                     self->state->str_release_save);
+    let_go->saved = self->release_save != NULL
+                        ? call(self->release_save, NULL)
+                        : PyObject_CallMethodNoArgs(
+                              (PyObject *)self, self->state->str_release_save);
+    return let_go->saved == NULL ? -1 : 0;
+}
+
+static int
+try_to_take_back(struct condition *self, const struct let_go *let_go)
+{
+    if (let_go->ours != NULL) {
+        return pyconc_rlock_restore(let_go->ours, &let_go->held);
+    }
+    PyObject *done =
+        self->acquire_restore != NULL
+            ? call(self->acquire_restore, let_go->saved)
+            : PyObject_CallMethodOneArg((PyObject *)self,
+                                        self->state->str_acquire_restore,
+                                        let_go->saved);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
 }
 
 /* With an exception set: keeps it, and takes the lock all the same. */
 static void
-acquire_restore(struct condition *self, PyObject *saved)
+take_lock_back(struct condition *self, struct let_go *let_go)
 {
     PyObject *first = PyErr_Occurred() ? pyconc_error_take() : NULL;
 
-    for (int i = 0; i < 2; i++) {
-        PyObject *done = self->acquire_restore != NULL
-                             ? call(self->acquire_restore, saved)
-                             : PyObject_CallMethodOneArg(
-                                   (PyObject *)self,
-                                   self->state->str_acquire_restore, saved);
-        if (done != NULL) {
-            Py_DECREF(done);
-            break;
-        }
+    for (int i = 0; i < 2 && try_to_take_back(self, let_go) < 0; i++) {
         PyObject *error = pyconc_error_take();
         if (first == NULL) {
             first = error;
@@ -202,16 +239,18 @@ acquire_restore(struct condition *self, PyObject *saved)
         else {
             Py_DECREF(error);
         }
-        /* A signal handler raised while a plain lock was waited for.  Who
-         * leaves `with condition` will release it, so it should be held; but
-         * the next exception ends this. */
-        if (Py_TYPE(self->lock) != self->state->lock_type) {
+        /* A signal handler raised while the lock was waited for.  Who leaves
+         * `with condition` will release it, so it should be held; but the next
+         * exception ends this. */
+        if (let_go->ours == NULL && !is_plain_lock(self->state, self->lock)) {
             break;
         }
     }
     if (first != NULL) {
         pyconc_error_restore(first);
     }
+    Py_XDECREF(let_go->ours);
+    Py_XDECREF(let_go->saved);
 }
 
 /* For locks that have no such methods. */
@@ -284,8 +323,8 @@ wait(struct condition *self, PyObject *timeout)
     }
     /* First: letting go of the lock lets others notify. */
     pyconc_waitlist_join(&self->waiting, place, NULL);
-    PyObject *saved = release_save(self);
-    if (saved == NULL) {
+    struct let_go let_go;
+    if (let_go_of_lock(self, &let_go) < 0) {
         (void)pyconc_waitlist_leave(&self->waiting, place);
         pyconc_place_free(place);
         return -1;
@@ -296,8 +335,7 @@ wait(struct condition *self, PyObject *timeout)
         (void)pyconc_waitlist_wake(&self->waiting, 1, 0);
     }
     pyconc_place_free(place);
-    acquire_restore(self, saved);
-    Py_DECREF(saved);
+    take_lock_back(self, &let_go);
     return PyErr_Occurred() ? -1 : status == 0;
 }
 
@@ -454,12 +492,18 @@ condition_enter(PyObject *self, PyObject *Py_UNUSED(ignored))
     if (check_made(CONDITION(self)) < 0) {
         return NULL;
     }
-    if (CONDITION(self)->is_builtin) {
+    if (CONDITION(self)->is_simple) {
         return call(CONDITION(self)->acquire, NULL);
     }
     PyObject *lock = Py_NewRef(CONDITION(self)->lock);
-    PyObject *result =
-        PyObject_CallMethodNoArgs(lock, CONDITION(self)->state->str_enter);
+    PyObject *result;
+    if (CONDITION(self)->is_ours) {
+        result = pyconc_rlock_acquire(lock) < 0 ? NULL : Py_NewRef(Py_True);
+    }
+    else {
+        result =
+            PyObject_CallMethodNoArgs(lock, CONDITION(self)->state->str_enter);
+    }
     Py_DECREF(lock);
     return result;
 }
@@ -472,7 +516,12 @@ condition_exit(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
     if (check_made(CONDITION(self)) < 0) {
         return NULL;
     }
-    if (CONDITION(self)->is_builtin) {
+    if (CONDITION(self)->is_ours) {
+        return pyconc_rlock_release(CONDITION(self)->lock) < 0
+                   ? NULL
+                   : Py_NewRef(Py_None);
+    }
+    if (CONDITION(self)->is_simple) {
         return call(CONDITION(self)->release, NULL);
     }
     if (count > 3) {

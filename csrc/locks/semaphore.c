@@ -1,13 +1,11 @@
 /* threading.Semaphore and BoundedSemaphore: permits, and who waits for one. */
+#include "locks/permits.h"
 #include "locks/types.h"
-#include "locks/waitlist.h"
-#include "platform/clock.h"
 #include "py/arguments.h"
 
 struct semaphore {
     PyObject_HEAD
-    struct pyconc_waitlist waiting; /* for a chance */
-    Py_ssize_t permits;
+    struct pyconc_permits permits;
     Py_ssize_t bound;          /* the most there may be; -1: no bound */
     uint8_t overrides_release; /* a subclass: `with` goes through it */
 };
@@ -53,7 +51,7 @@ semaphore_init(PyObject *self, PyObject *arguments, PyObject *keywords)
     if (PyErr_Occurred()) {
         return -1;
     }
-    SEMAPHORE(self)->permits = permits;
+    SEMAPHORE(self)->permits.available = permits;
     SEMAPHORE(self)->bound = -1;
     return 0;
 }
@@ -61,30 +59,6 @@ semaphore_init(PyObject *self, PyObject *arguments, PyObject *keywords)
 /* --- acquire ------------------------------------------------------------- */
 
 /* 1 with a permit, 0 without, -1 with an exception. */
-static int
-wait_for_permit(struct semaphore *semaphore, int64_t deadline_ns)
-{
-    struct pyconc_place *place = pyconc_place_new();
-    int status;
-
-    if (place == NULL) {
-        return -1;
-    }
-    pyconc_waitlist_join(&semaphore->waiting, place, NULL);
-    while ((status = pyconc_waitlist_wait(&semaphore->waiting, place,
-                                          deadline_ns)) == 0 &&
-           semaphore->permits == 0) {
-        pyconc_waitlist_rejoin(&semaphore->waiting, place);
-    }
-    pyconc_waitlist_done(&semaphore->waiting, place);
-    pyconc_place_free(place);
-    if (status == 0) {
-        semaphore->permits--;
-    }
-    (void)pyconc_waitlist_offer(&semaphore->waiting, semaphore->permits);
-    return status == 0 ? 1 : status > 0 ? 0 : -1;
-}
-
 static int
 acquire(struct semaphore *semaphore, PyObject *blocking, PyObject *timeout)
 {
@@ -99,21 +73,15 @@ acquire(struct semaphore *semaphore, PyObject *blocking, PyObject *timeout)
                         "can't specify timeout for non-blocking acquire");
         return -1;
     }
-    if (semaphore->permits == 0 || semaphore->waiting.hungry > 0) {
-        if (!blocks) {
-            if (semaphore->permits == 0) {
-                return 0;
-            }
-        }
-        else if (pyconc_deadline_of_lock(timeout, &deadline_ns) < 0) {
-            return -1;
-        }
-        else if (semaphore->permits == 0 || semaphore->waiting.hungry > 0) {
-            return wait_for_permit(semaphore, deadline_ns);
-        }
+    if (!blocks) {
+        return pyconc_permits_try(&semaphore->permits);
     }
-    semaphore->permits--;
-    return 1;
+    if (pyconc_permits_are_free(&semaphore->permits)) {
+        timeout = NULL; /* not looked at, as in the standard library */
+    }
+    return pyconc_deadline_of_lock(timeout, &deadline_ns) < 0
+               ? -1
+               : pyconc_permits_take(&semaphore->permits, deadline_ns);
 }
 
 static const char *const acquire_names[] = {"blocking", "timeout", NULL};
@@ -144,17 +112,16 @@ release(struct semaphore *semaphore, Py_ssize_t count)
         return NULL;
     }
     if (semaphore->bound >= 0 &&
-        count > semaphore->bound - semaphore->permits) {
+        count > semaphore->bound - semaphore->permits.available) {
         PyErr_SetString(PyExc_ValueError, "Semaphore released too many times");
         return NULL;
     }
-    if (count > PY_SSIZE_T_MAX - semaphore->permits) {
+    if (count > PY_SSIZE_T_MAX - semaphore->permits.available) {
         PyErr_SetString(PyExc_OverflowError,
                         "a semaphore cannot hold so many permits");
         return NULL;
     }
-    semaphore->permits += count;
-    (void)pyconc_waitlist_offer(&semaphore->waiting, semaphore->permits);
+    pyconc_permits_give(&semaphore->permits, count);
     Py_RETURN_NONE;
 }
 
@@ -198,7 +165,7 @@ semaphore_exit(PyObject *self, PyObject *const *Py_UNUSED(arguments),
 static PyObject *
 get_value(PyObject *self, void *Py_UNUSED(closure))
 {
-    return PyLong_FromSsize_t(SEMAPHORE(self)->permits);
+    return PyLong_FromSsize_t(SEMAPHORE(self)->permits.available);
 }
 
 static int
@@ -209,8 +176,9 @@ set_value(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
     if (permits == -1 && PyErr_Occurred()) {
         return -1;
     }
-    SEMAPHORE(self)->permits = permits;
-    return pyconc_waitlist_offer(&SEMAPHORE(self)->waiting, permits);
+    SEMAPHORE(self)->permits.available = permits;
+    pyconc_permits_give(&SEMAPHORE(self)->permits, 0);
+    return 0;
 }
 
 static PyObject *

@@ -9,6 +9,8 @@
 PyObject *pyconc_cannot_pickle(PyObject *self, PyObject *ignored);
 
 extern PyType_Spec pyconc_event_spec;
+extern PyType_Spec pyconc_lock_spec;
+extern PyType_Spec pyconc_rlock_spec;
 extern PyType_Spec pyconc_semaphore_spec;
 extern PyType_Spec pyconc_condition_spec;
 extern PyType_Spec pyconc_barrier_spec;

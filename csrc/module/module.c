@@ -59,10 +59,10 @@ import_all(struct pyconc_state *state)
         {&state->logger, "concurrent.futures._base", "LOGGER"},
         {&state->pool_timeout_error, "multiprocessing", "TimeoutError"},
         {&state->condition_class, "threading", "Condition"},
-        {&state->rlock_class, "threading", "RLock"},
         {&state->broken_barrier_error, "threading", "BrokenBarrierError"},
-        {(PyObject **)&state->lock_type, "_thread", "LockType"},
-        {(PyObject **)&state->rlock_type, "_thread", "RLock"},
+        {&state->allocate_lock, "_thread", "allocate_lock"},
+        {(PyObject **)&state->builtin_lock_type, "_thread", "LockType"},
+        {(PyObject **)&state->builtin_rlock_type, "_thread", "RLock"},
         {&state->queue_empty, "queue", "Empty"},
         {&state->queue_full, "queue", "Full"},
         {&state->queue_shutdown, "pyconc.errors", "ShutDown"},
@@ -159,6 +159,8 @@ add_types(PyObject *module, struct pyconc_state *state)
         {&state->map_type, &pyconc_map_spec, &state->apply_type},
         {&state->imap_type, &pyconc_imap_spec, NULL},
         {&state->event_type, &pyconc_event_spec, NULL},
+        {&state->lock_type, &pyconc_lock_spec, NULL},
+        {&state->rlock_type, &pyconc_rlock_spec, NULL},
         {&state->semaphore_type, &pyconc_semaphore_spec, NULL},
         {&state->condition_type, &pyconc_condition_spec, NULL},
         {&state->barrier_type, &pyconc_barrier_spec, NULL},
@@ -239,8 +241,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->counter_type);
     Py_VISIT(state->queue_type);
     Py_VISIT(state->awaiter_type);
-    Py_VISIT(state->rlock_class);
+    Py_VISIT(state->allocate_lock);
     Py_VISIT(state->broken_barrier_error);
+    Py_VISIT(state->builtin_lock_type);
+    Py_VISIT(state->builtin_rlock_type);
     Py_VISIT(state->lock_type);
     Py_VISIT(state->rlock_type);
     Py_VISIT(state->queue_empty);
@@ -290,8 +294,10 @@ module_clear(PyObject *module)
     Py_CLEAR(state->counter_type);
     Py_CLEAR(state->queue_type);
     Py_CLEAR(state->awaiter_type);
-    Py_CLEAR(state->rlock_class);
+    Py_CLEAR(state->allocate_lock);
     Py_CLEAR(state->broken_barrier_error);
+    Py_CLEAR(state->builtin_lock_type);
+    Py_CLEAR(state->builtin_rlock_type);
     Py_CLEAR(state->lock_type);
     Py_CLEAR(state->rlock_type);
     Py_CLEAR(state->queue_empty);

@@ -23,6 +23,8 @@ struct pyconc_state {
     PyTypeObject *map_type;       /* MapResultBase */
     PyTypeObject *imap_type;      /* IMapIteratorBase */
     PyTypeObject *event_type;     /* Event */
+    PyTypeObject *lock_type;      /* Lock */
+    PyTypeObject *rlock_type;     /* RLock */
     PyTypeObject *semaphore_type; /* Semaphore */
     PyTypeObject *condition_type; /* Condition */
     PyTypeObject *barrier_type;   /* Barrier */
@@ -39,10 +41,10 @@ struct pyconc_state {
     PyObject *pool_timeout_error; /* multiprocessing.TimeoutError */
     PyObject *condition_class;    /* threading.Condition */
     PyObject *logger;             /* concurrent.futures */
-    PyObject *rlock_class;        /* threading.RLock */
     PyObject *broken_barrier_error;
-    PyTypeObject *lock_type; /* of threading.Lock() */
-    PyTypeObject *rlock_type;
+    PyObject *allocate_lock;         /* threading.Lock */
+    PyTypeObject *builtin_lock_type; /* of threading.Lock() */
+    PyTypeObject *builtin_rlock_type;
     PyObject *queue_empty; /* queue.Empty */
     PyObject *queue_full;
     PyTypeObject *deque_type;

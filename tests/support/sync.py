@@ -48,4 +48,5 @@ def load_sync(name):
 def shape(text):
     """Return a repr without addresses and the names of modules."""
     text = re.sub(r"0x[0-9a-f]+", "0x", text)
-    return re.sub(r"\b(pyconc\.)?_?(threading|thread|queue|core)\.", "", text)
+    text = re.sub(r"\b(pyconc\.)?_?(threading|thread|queue|core)\.", "", text)
+    return text.replace("locked lock object", "locked Lock object")

@@ -215,10 +215,10 @@ thread.join()
     assert output == "['there']\n2\n"
 
 
-def test_without_the_variable_locks_are_the_interpreters_own():
+def test_without_the_variable_locks_are_the_fast_ones():
     script = (
-        "import threading, pyconc.threading as ours\n"
-        "print(ours.Lock is threading.Lock, ours.RLock is threading.RLock)"
+        "from pyconc import _core, threading\n"
+        "print(threading.Lock is _core.Lock, threading.RLock is _core.RLock)"
     )
     environment = {
         k: v for k, v in os.environ.items() if k != "PYCONC_DEBUG_LOCKS"
