@@ -40,7 +40,7 @@ from threading import (
     stack_size,
 )
 from threading import Thread as _Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _core
 from .errors import DeadlockError
@@ -89,7 +89,12 @@ if _DEBUG_LOCKS:
     from . import _lock_debug
     from ._lock_debug import Lock, RLock
 else:
-    from ._core import Lock, RLock  # type: ignore[assignment]
+    from ._core import RLock  # type: ignore[assignment]
+
+    if TYPE_CHECKING or sys.version_info >= (3, 13):
+        from ._core import Lock  # type: ignore[assignment]
+    else:
+        from ._core import allocate_lock as Lock
 
 
 def _described(self: object, state: str) -> str:

@@ -24,8 +24,7 @@ is_held(const struct lock *lock)
 }
 
 static PyObject *
-rlock_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments),
-          PyObject *Py_UNUSED(keywords))
+lock_alloc(PyTypeObject *type)
 {
     PyObject *self = type->tp_alloc(type, 0);
 
@@ -35,18 +34,47 @@ rlock_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments),
     return self;
 }
 
-/* The interpreter's Lock refuses arguments, its RLock ignores them; a
- * subclass's __init__ may have a use for them. */
+static int
+has_arguments(PyObject *arguments, PyObject *keywords)
+{
+    return PyTuple_GET_SIZE(arguments) > 0 ||
+           (keywords != NULL && PyDict_GET_SIZE(keywords) > 0);
+}
+
+#if PY_VERSION_HEX >= 0x030D0000
 static PyObject *
 lock_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    if (type->tp_init == PyBaseObject_Type.tp_init &&
-        (PyTuple_GET_SIZE(arguments) > 0 ||
-         (keywords != NULL && PyDict_GET_SIZE(keywords) > 0))) {
+    if (has_arguments(arguments, keywords)) {
         PyErr_SetString(PyExc_TypeError, "Lock() takes no arguments");
         return NULL;
     }
-    return rlock_new(type, arguments, keywords);
+    return lock_alloc(type);
+}
+#endif
+
+PyObject *
+pyconc_allocate_lock(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    struct pyconc_state *state = PyModule_GetState(module);
+
+    return lock_alloc(state->lock_type);
+}
+
+/* The interpreter's RLock ignores arguments; a subclass's __init__ may have a
+ * use for them. */
+static PyObject *
+rlock_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    if (PY_VERSION_HEX >= 0x030D0000 && has_arguments(arguments, keywords) &&
+        type->tp_init == PyBaseObject_Type.tp_init &&
+        PyErr_WarnEx(PyExc_DeprecationWarning,
+                     "Passing arguments to RLock is deprecated and will be "
+                     "removed in 3.15",
+                     1) < 0) {
+        return NULL;
+    }
+    return lock_alloc(type);
 }
 
 static void
@@ -414,7 +442,9 @@ static char lock_doc[] = PyDoc_STR(
 
 static PyType_Slot lock_slots[] = {
     {Py_tp_doc, lock_doc},
+#if PY_VERSION_HEX >= 0x030D0000
     {Py_tp_new, (void *)lock_new},
+#endif
     {Py_tp_dealloc, (void *)lock_dealloc},
     {Py_tp_repr, (void *)lock_repr},
     {Py_tp_methods, lock_methods},
@@ -422,10 +452,16 @@ static PyType_Slot lock_slots[] = {
     {0, NULL},
 };
 
+/* As the interpreter's: never to be derived from, and before Python 3.13
+ * threading.Lock is a function that makes one. */
 PyType_Spec pyconc_lock_spec = {
     .name = "pyconc.threading.Lock",
     .basicsize = sizeof(struct lock),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+#if PY_VERSION_HEX >= 0x030D0000
+    .flags = Py_TPFLAGS_DEFAULT,
+#else
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+#endif
     .slots = lock_slots,
 };
 

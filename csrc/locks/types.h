@@ -8,6 +8,9 @@
 /* __reduce__ of them all: raises TypeError. */
 PyObject *pyconc_cannot_pickle(PyObject *self, PyObject *ignored);
 
+/* allocate_lock() of the module: a new Lock. */
+PyObject *pyconc_allocate_lock(PyObject *module, PyObject *ignored);
+
 extern PyType_Spec pyconc_event_spec;
 extern PyType_Spec pyconc_lock_spec;
 extern PyType_Spec pyconc_rlock_spec;

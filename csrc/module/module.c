@@ -369,6 +369,8 @@ cpus_usable(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 }
 
 static PyMethodDef module_methods[] = {
+    {"allocate_lock", pyconc_allocate_lock, METH_NOARGS,
+     PyDoc_STR("allocate_lock($module, /)\n--\n\nMake a Lock.")},
     {"cpus_usable", cpus_usable, METH_NOARGS,
      PyDoc_STR("cpus_usable($module, /)\n--\n\n"
                "Return how many CPUs this process may really use.")},

@@ -225,7 +225,7 @@ def test_an_interrupt_in_the_executors_own_thread_is_logged(
 ):
     executor = make_executor(1)
     held = executor.submit(gate.enter)
-    threads, done = [], threading.Event()
+    threads, noted, done = [], threading.Event(), threading.Event()
 
     def note(_future):
         threads.append(threading.current_thread())
@@ -233,6 +233,7 @@ def test_an_interrupt_in_the_executors_own_thread_is_logged(
 
     with caplog.at_level(logging.ERROR, "concurrent.futures"):
         held.add_done_callback(note)
+        held.add_done_callback(lambda _: noted.set())
         gate.open()
         assert held.result(30) is None
         later = [executor.submit(square, n) for n in range(20)]
@@ -240,7 +241,7 @@ def test_an_interrupt_in_the_executors_own_thread_is_logged(
         assert [future.result(30) for future in later] == [
             n * n for n in range(20)
         ]
-        assert done.wait(30)
+        assert noted.wait(30) and done.wait(30)
     (thread,) = threads
     assert thread is not threading.main_thread()
     assert thread.is_alive()

@@ -5,6 +5,7 @@ import pickle
 import signal
 import sys
 import threading
+import warnings
 import weakref
 
 import pytest
@@ -148,8 +149,25 @@ def test_arguments_of_the_constructors(sync):
     for args, kwds in (((1,), {}), ((), {"x": 1})):
         with pytest.raises(TypeError):
             sync.threading.Lock(*args, **kwds)
-    if sys.version_info < (3, 14):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         assert sync.threading.RLock(1, x=2).acquire() is True
+        assert sync.threading.RLock().acquire() is True
+    assert [entry.category for entry in caught] == (
+        [DeprecationWarning] if sys.version_info >= (3, 13) else []
+    )
+
+
+def test_a_plain_lock_cannot_be_derived_from(sync):
+    kind = type(sync.threading.Lock())
+    with pytest.raises(TypeError):
+        type("Mine", (kind,), {})
+    if sys.version_info < (3, 13):
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        with pytest.raises(TypeError, match=f"cannot create '{name}' instances"):
+            kind()
+    else:
+        assert sync.threading.Lock is kind
 
 
 def test_other_names_of_the_methods(sync):
@@ -372,9 +390,9 @@ def test_dropped_while_another_thread_waits(sync, kind):
 # --- subclasses ---------------------------------------------------------------
 
 
-@only_pyconc
-def test_subclasses(sync, kind):
-    class Named(getattr(sync.threading, kind)):
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_subclasses(sync):
+    class Named(type(sync.threading.RLock())):
         def __init__(self, name):
             self.name = name
 

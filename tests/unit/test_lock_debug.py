@@ -218,7 +218,7 @@ thread.join()
 def test_without_the_variable_locks_are_the_fast_ones():
     script = (
         "from pyconc import _core, threading\n"
-        "print(threading.Lock is _core.Lock, threading.RLock is _core.RLock)"
+        "print(type(threading.Lock()) is _core.Lock, threading.RLock is _core.RLock)"
     )
     environment = {
         k: v for k, v in os.environ.items() if k != "PYCONC_DEBUG_LOCKS"
