@@ -3,10 +3,32 @@
 #define PYCONC_MODULE_MODULE_H
 
 #include "py/state.h"
+#include "ring/team.h"
+
+struct pyconc_engine;
+struct pyconc_native;
 
 struct pyconc_codec *pyconc_module_codec(PyObject *module);
 
+/* submitter_type.c: an executor's engine, open, or NULL with the exception
+ * that says why not (borrowed). */
+struct pyconc_engine *pyconc_executor_open(PyObject *executor);
+/* Submit to it, as submit() does; with `native` (stolen) it is the C function
+ * that is called, and callable and arguments are what it keeps alive. */
+PyObject *pyconc_executor_submit(PyObject *executor, PyObject *callable,
+                                 PyObject *arguments, PyObject *keywords,
+                                 struct pyconc_native *native);
+/* Start one more thread. */
+int pyconc_executor_grow(PyObject *executor);
+
+/* native_functions.c: as native.parallel_for().  0, or -1 with an exception.
+ * GIL: released inside. */
+int pyconc_run_range(struct pyconc_state *state, PyObject *executor,
+                     conc_range_function function, void *context, int64_t n,
+                     int64_t grain);
+
 extern PyMethodDef pyconc_codec_methods[];  /* codec_functions.c */
+extern PyMethodDef pyconc_native_methods[]; /* native_functions.c */
 extern PyMethodDef pyconc_probe_methods[];  /* probe_functions.c */
 extern PyMethodDef pyconc_worker_methods[]; /* worker_type.c */
 

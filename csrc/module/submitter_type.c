@@ -5,6 +5,7 @@
 #include "module/module.h"
 #include "pool/results.h"
 #include "py/compat.h"
+#include "threads/engine.h"
 
 struct submitter {
     PyObject_HEAD
@@ -25,8 +26,8 @@ call_hook(PyObject *self, const char *name)
 /* The engine, open, or NULL with the exception that says why not.  One that
  * broke while it started is not refused: the task that started it was there
  * before, as in the stdlib. */
-static struct pyconc_engine *
-open_engine(PyObject *self)
+struct pyconc_engine *
+pyconc_executor_open(PyObject *self)
 {
     struct submitter *submitter = AS_SUBMITTER(self);
     int first = submitter->engine == NULL;
@@ -52,14 +53,12 @@ open_engine(PyObject *self)
     return engine;
 }
 
-/* More work than workers: start another, if the start method allows that. */
-static int
-grow(PyObject *self, struct pyconc_engine *engine)
+int
+pyconc_executor_grow(PyObject *self)
 {
-    if (!engine->ops->wants_worker(engine)) {
-        return 0;
-    }
+    struct pyconc_engine *engine = PYCONC_ENGINE(AS_SUBMITTER(self)->engine);
     int status = call_hook(self, "_grow");
+
     if (engine->ops->has_grown != NULL) {
         engine->ops->has_grown(engine);
     }
@@ -68,21 +67,29 @@ grow(PyObject *self, struct pyconc_engine *engine)
 
 static PyObject *
 submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
-           PyObject *arguments, PyObject *keywords)
+           PyObject *arguments, PyObject *keywords,
+           struct pyconc_native *native)
 {
     struct pyconc_future *future = pyconc_future_new(
         (PyTypeObject *)engine->future_type, &engine->source);
 
     if (future == NULL) {
+        pyconc_native_free(native);
         return NULL;
     }
     if (engine->broken != NULL) {
+        pyconc_native_free(native);
         pyconc_outcome_arrive(&future->outcome, Py_NewRef(engine->broken),
                               PYCONC_VALUE_EXCEPTION, 0);
         return (PyObject *)future;
     }
-    if (pyconc_submit_call(engine, &future->outcome, callable, arguments,
-                           keywords) < 0) {
+    int status = native != NULL
+                     ? pyconc_thread_submit_native(
+                           PYCONC_THREAD_ENGINE(engine), &future->outcome,
+                           callable, arguments, native)
+                     : pyconc_submit_call(engine, &future->outcome, callable,
+                                          arguments, keywords);
+    if (status < 0) {
         Py_DECREF(future);
         if (engine->phase != PYCONC_ENGINE_OPEN &&
             PyErr_ExceptionMatches(PyExc_ValueError)) {
@@ -95,7 +102,8 @@ submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
         }
         return NULL;
     }
-    if (grow(self, engine) < 0) {
+    /* More work than workers: start another, if the start method allows. */
+    if (engine->ops->wants_worker(engine) && pyconc_executor_grow(self) < 0) {
         /* The caller is told; nobody may ever come for the task. */
         PyObject *error = pyconc_error_take();
         PyObject *cancelled =
@@ -109,6 +117,19 @@ submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
     return (PyObject *)future;
 }
 
+PyObject *
+pyconc_executor_submit(PyObject *self, PyObject *callable, PyObject *arguments,
+                       PyObject *keywords, struct pyconc_native *native)
+{
+    struct pyconc_engine *engine = pyconc_executor_open(self);
+
+    if (engine == NULL) {
+        pyconc_native_free(native);
+        return NULL;
+    }
+    return submit_one(self, engine, callable, arguments, keywords, native);
+}
+
 static PyObject *
 submit(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
        PyObject *names)
@@ -120,7 +141,7 @@ submit(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
                      _PyType_Name(Py_TYPE(self)));
         return NULL;
     }
-    struct pyconc_engine *engine = open_engine(self);
+    struct pyconc_engine *engine = pyconc_executor_open(self);
     if (engine == NULL) {
         return NULL;
     }
@@ -146,7 +167,8 @@ submit(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
             goto done;
         }
     }
-    result = submit_one(self, engine, arguments[0], positional, keywords);
+    result =
+        submit_one(self, engine, arguments[0], positional, keywords, NULL);
 done:
     Py_XDECREF(keywords);
     Py_DECREF(positional);
@@ -164,7 +186,7 @@ submit_each(PyObject *self, PyObject *arguments)
                           &limit)) {
         return NULL;
     }
-    struct pyconc_engine *engine = open_engine(self);
+    struct pyconc_engine *engine = pyconc_executor_open(self);
     PyObject *futures = engine == NULL ? NULL : PyList_New(0);
     if (futures == NULL) {
         return NULL;
@@ -174,10 +196,11 @@ submit_each(PyObject *self, PyObject *arguments)
         if (item == NULL) {
             break;
         }
-        engine = open_engine(self); /* the iterator may have done anything */
-        PyObject *future =
-            engine == NULL ? NULL
-                           : submit_one(self, engine, callable, item, NULL);
+        engine = pyconc_executor_open(
+            self); /* the iterator may have done anything */
+        PyObject *future = engine == NULL ? NULL
+                                          : submit_one(self, engine, callable,
+                                                       item, NULL, NULL);
         Py_DECREF(item);
         if (future == NULL || PyList_Append(futures, future) < 0) {
             Py_XDECREF(future);

@@ -267,7 +267,7 @@ pyconc_engine_collect(struct pyconc_engine *engine)
     }
     source->collector = NULL;
     engine->has_collector = 0;
-    pyconc_single_free(single);
+    pyconc_single_drop(single);
 }
 
 int
@@ -315,6 +315,6 @@ pyconc_engine_wait_on(struct pyconc_engine *engine, struct pyconc_link **list,
             break;
         }
     }
-    pyconc_single_free(single);
+    pyconc_single_drop(single);
     return status;
 }

@@ -165,8 +165,7 @@ conc_team_leave(struct conc_team *team)
     }
 }
 
-/* Take up to `count` units from the front of one's own span, but leave half
- * of it to thieves.  How many. */
+/* Take up to `count` units from the front of one's own span.  How many. */
 static uint32_t
 take(struct share *own, uint32_t count, uint32_t *begin)
 {
@@ -177,8 +176,7 @@ take(struct share *own, uint32_t count, uint32_t *begin)
         if (first >= end) {
             return 0;
         }
-        uint32_t half = (end - first + 1) / 2;
-        uint32_t taken = count < half ? count : half;
+        uint32_t taken = count < end - first ? count : end - first;
         /* relaxed: the word itself is all that changes hands */
         if (conc_cas_rlx(&own->span, &span, pack(first + taken, end))) {
             *begin = first;
@@ -187,9 +185,10 @@ take(struct share *own, uint32_t count, uint32_t *begin)
     }
 }
 
-/* Steal the back half of somebody's span into one's own, which is empty. */
+/* Steal the back half of somebody's span into one's own, which is empty; all
+ * of it if it is no more than one would take at a time. */
 static int
-steal(struct conc_team *team, uint32_t seat)
+steal(struct conc_team *team, uint32_t seat, uint32_t count)
 {
     for (uint32_t i = 1; i < team->seats; i++) {
         struct share *victim = &team->shares[(seat + i) % team->seats];
@@ -199,7 +198,8 @@ steal(struct conc_team *team, uint32_t seat)
             if (begin >= end) {
                 break;
             }
-            uint32_t middle = begin + (end - begin) / 2;
+            uint32_t middle =
+                end - begin <= count ? begin : begin + (end - begin) / 2;
             /* relaxed: as in take() */
             if (conc_cas_rlx(&victim->span, &span, pack(begin, middle))) {
                 conc_store_rlx(&team->shares[seat].span, pack(middle, end));
@@ -237,7 +237,7 @@ conc_team_work(struct conc_team *team, uint32_t seat, int64_t deadline_ns)
     while (!conc_load_rlx(&team->stopped)) { /* soon enough */
         uint32_t taken = take(&team->shares[seat], count, &begin);
         if (taken == 0) {
-            if (!steal(team, seat)) {
+            if (!steal(team, seat, count)) {
                 return CONC_OK;
             }
             continue;
@@ -253,7 +253,7 @@ conc_team_work(struct conc_team *team, uint32_t seat, int64_t deadline_ns)
             count = count < UINT32_MAX / 2 ? 2 * count : count;
         }
         else if (took_ns > TAKE_NS && count > 1) {
-            count = (uint32_t)(taken * TAKE_NS / took_ns);
+            count = (uint32_t)((int64_t)taken * TAKE_NS / took_ns);
             count = count < 1 ? 1 : count;
         }
     }
