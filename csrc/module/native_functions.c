@@ -578,7 +578,7 @@ take_array(PyObject *object, const char *name, char code, int writable,
                      "has '%c'",
                      name, view->format == NULL ? "B" : view->format, code);
     }
-    else if ((uintptr_t)view->buf % (size_t)size != 0) {
+    else if (view->len > 0 && (uintptr_t)view->buf % (size_t)size != 0) {
         PyErr_Format(PyExc_ValueError, "%s: items are not aligned", name);
     }
     else {

@@ -399,9 +399,9 @@ idle(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker,
     stays(engine, worker); /* the GIL is free now */
     int status = idle_nogil(engine, worker, deadline_ns, spin_ns, &slept_ns);
     PyEval_RestoreThread(thread_state);
-    struct pyconc_errand *errand =
-        conc_exchange_acqrel(&worker->errand, NULL); /* N2 */
-    if (errand != NULL) { /* it came as the time was up */
+    struct pyconc_errand *errand;
+    while ((errand = conc_exchange_acqrel(&worker->errand, NULL)) != NULL) {
+        /* N2: it came while this thread was on its way. */
         Py_BEGIN_ALLOW_THREADS(void)
         errand->run(errand);
         Py_END_ALLOW_THREADS

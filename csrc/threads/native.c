@@ -7,6 +7,7 @@
  */
 #include "threads/native.h"
 
+#include "platform/check.h"
 #include "platform/clock.h"
 #include "platform/forks.h"
 #include "platform/relax.h"
@@ -100,6 +101,7 @@ pyconc_native_reap(struct pyconc_thread_engine *engine,
     struct pyconc_thread_worker *worker = native->worker;
     uint8_t kind = PYCONC_VALUE_RESULT;
 
+    CONC_ASSERT(conc_load_acq(&native->state) == DONE); /* D2 */
     /* First: from here on nobody else finds it. */
     forget_attendant(native);
     if (task->owner != NULL && task->outcome->task == task) {
