@@ -21,6 +21,13 @@ PyObject *pyconc_executor_submit(PyObject *executor, PyObject *callable,
 /* Start one more thread. */
 int pyconc_executor_grow(PyObject *executor);
 
+/* c_api.c: the capsule.  0, or -1. */
+int pyconc_add_c_api(PyObject *module);
+
+/* native_functions.c: whether C functions can be submitted to it: 0, or -1
+ * with TypeError, or with what submit() would raise. */
+int pyconc_check_threads(struct pyconc_state *state, PyObject *executor);
+
 /* native_functions.c: as native.parallel_for().  0, or -1 with an exception.
  * GIL: released inside. */
 int pyconc_run_range(struct pyconc_state *state, PyObject *executor,
