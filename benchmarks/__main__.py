@@ -1,5 +1,6 @@
 """Run every theme: python benchmarks [--help]."""
 
+import bench_native
 import bench_primitives
 import bench_process_pool
 import bench_resources
@@ -14,6 +15,7 @@ if __name__ == "__main__":
             "process_pool": bench_process_pool.cases(),
             "thread_pool": bench_thread_pool.cases(),
             "primitives": bench_primitives.cases(),
+            "native": bench_native.cases(),
             "transfer": bench_transfer.cases(),
             "scaling": bench_scaling.cases(),
             "resources": bench_resources.cases(),

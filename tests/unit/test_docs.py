@@ -19,6 +19,7 @@ import pyconc.futures
 import pyconc.multiprocessing
 import pyconc.multiprocessing.dummy
 import pyconc.multiprocessing.pool
+import pyconc.native
 import pyconc.queue
 import pyconc.threading
 import pyconc.threadpool
@@ -31,6 +32,7 @@ MODULES = [
     pyconc,
     pyconc.futures,
     pyconc.multiprocessing.pool,
+    pyconc.native,
     pyconc.queue,
     pyconc.threading,
     pyconc.threadpool,
