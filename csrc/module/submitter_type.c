@@ -13,8 +13,8 @@ struct submitter {
 
 #define AS_SUBMITTER(object) ((struct submitter *)(object))
 
-static int
-call_hook(PyObject *self, const char *name)
+int
+pyconc_submitter_hook(PyObject *self, const char *name)
 {
     PyObject *result = PyObject_CallMethod(self, name, NULL);
 
@@ -25,13 +25,13 @@ call_hook(PyObject *self, const char *name)
 /* The engine, open, or NULL with the exception that says why not.  One that
  * broke while it started is not refused: the task that started it was there
  * before, as in the stdlib. */
-static struct pyconc_engine *
-open_engine(PyObject *self)
+struct pyconc_engine *
+pyconc_submitter_open(PyObject *self)
 {
     struct submitter *submitter = AS_SUBMITTER(self);
     int first = submitter->engine == NULL;
 
-    if (first && call_hook(self, "_open") < 0) {
+    if (first && pyconc_submitter_hook(self, "_open") < 0) {
         return NULL;
     }
     struct pyconc_engine *engine = PYCONC_ENGINE(submitter->engine);
@@ -44,12 +44,56 @@ open_engine(PyObject *self)
     }
     if (engine->phase != PYCONC_ENGINE_OPEN || engine->broken != NULL ||
         !pyconc_engine_adopt(engine)) {
-        if (call_hook(self, "_refuse") == 0) {
+        if (pyconc_submitter_hook(self, "_refuse") == 0) {
             (void)pyconc_engine_check_open(engine);
         }
         return NULL;
     }
     return engine;
+}
+
+void
+pyconc_submitter_refused(PyObject *self, struct pyconc_engine *engine)
+{
+    if (engine->phase != PYCONC_ENGINE_OPEN &&
+        PyErr_ExceptionMatches(PyExc_ValueError)) {
+        PyErr_Clear();
+        if (pyconc_submitter_hook(self, "_refuse") == 0) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "cannot schedule new futures after shutdown");
+        }
+    }
+}
+
+int
+pyconc_submitter_pack(PyObject *const *arguments, Py_ssize_t first,
+                      Py_ssize_t count, PyObject *names, PyObject **positional,
+                      PyObject **keywords)
+{
+    *positional = PyTuple_New(count - first);
+    *keywords = NULL;
+    if (*positional == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = first; i < count; i++) {
+        PyTuple_SET_ITEM(*positional, i - first, Py_NewRef(arguments[i]));
+    }
+    if (names == NULL || PyTuple_GET_SIZE(names) == 0) {
+        return 0;
+    }
+    *keywords = PyDict_New();
+    for (Py_ssize_t i = 0; *keywords != NULL && i < PyTuple_GET_SIZE(names);
+         i++) {
+        if (PyDict_SetItem(*keywords, PyTuple_GET_ITEM(names, i),
+                           arguments[count + i]) < 0) {
+            Py_CLEAR(*keywords);
+        }
+    }
+    if (*keywords == NULL) {
+        Py_CLEAR(*positional);
+        return -1;
+    }
+    return 0;
 }
 
 /* More work than workers: start another, if the start method allows that. */
@@ -59,7 +103,7 @@ grow(PyObject *self, struct pyconc_engine *engine)
     if (!engine->ops->wants_worker(engine)) {
         return 0;
     }
-    int status = call_hook(self, "_grow");
+    int status = pyconc_submitter_hook(self, "_grow");
     if (engine->ops->has_grown != NULL) {
         engine->ops->has_grown(engine);
     }
@@ -84,15 +128,7 @@ submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
     if (pyconc_submit_call(engine, &future->outcome, callable, arguments,
                            keywords) < 0) {
         Py_DECREF(future);
-        if (engine->phase != PYCONC_ENGINE_OPEN &&
-            PyErr_ExceptionMatches(PyExc_ValueError)) {
-            /* It was shut down in between. */
-            PyErr_Clear();
-            if (call_hook(self, "_refuse") == 0) {
-                PyErr_SetString(PyExc_RuntimeError,
-                                "cannot schedule new futures after shutdown");
-            }
-        }
+        pyconc_submitter_refused(self, engine);
         return NULL;
     }
     if (grow(self, engine) < 0) {
@@ -120,34 +156,17 @@ submit(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
                      _PyType_Name(Py_TYPE(self)));
         return NULL;
     }
-    struct pyconc_engine *engine = open_engine(self);
+    struct pyconc_engine *engine = pyconc_submitter_open(self);
     if (engine == NULL) {
         return NULL;
     }
-    PyObject *positional = PyTuple_New(count - 1);
-    PyObject *keywords = NULL;
-    PyObject *result = NULL;
-    if (positional == NULL) {
+    PyObject *positional, *keywords;
+    if (pyconc_submitter_pack(arguments, 1, count, names, &positional,
+                              &keywords) < 0) {
         return NULL;
     }
-    for (Py_ssize_t i = 1; i < count; i++) {
-        PyTuple_SET_ITEM(positional, i - 1, Py_NewRef(arguments[i]));
-    }
-    if (names != NULL && PyTuple_GET_SIZE(names) > 0) {
-        keywords = PyDict_New();
-        for (Py_ssize_t i = 0; keywords != NULL && i < PyTuple_GET_SIZE(names);
-             i++) {
-            if (PyDict_SetItem(keywords, PyTuple_GET_ITEM(names, i),
-                               arguments[count + i]) < 0) {
-                Py_CLEAR(keywords);
-            }
-        }
-        if (keywords == NULL) {
-            goto done;
-        }
-    }
-    result = submit_one(self, engine, arguments[0], positional, keywords);
-done:
+    PyObject *result =
+        submit_one(self, engine, arguments[0], positional, keywords);
     Py_XDECREF(keywords);
     Py_DECREF(positional);
     return result;
@@ -164,7 +183,7 @@ submit_each(PyObject *self, PyObject *arguments)
                           &limit)) {
         return NULL;
     }
-    struct pyconc_engine *engine = open_engine(self);
+    struct pyconc_engine *engine = pyconc_submitter_open(self);
     PyObject *futures = engine == NULL ? NULL : PyList_New(0);
     if (futures == NULL) {
         return NULL;
@@ -174,7 +193,7 @@ submit_each(PyObject *self, PyObject *arguments)
         if (item == NULL) {
             break;
         }
-        engine = open_engine(self); /* the iterator may have done anything */
+        engine = pyconc_submitter_open(self); /* the iterator may have done anything */
         PyObject *future =
             engine == NULL ? NULL
                            : submit_one(self, engine, callable, item, NULL);
