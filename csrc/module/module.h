@@ -18,7 +18,8 @@ extern PyType_Spec pyconc_submitter_spec;      /* submitter_type.c */
 extern PyType_Spec pyconc_scheduling_spec;     /* scheduling_type.c */
 extern PyType_Spec pyconc_completions_spec;    /* completions_type.c */
 
-/* --- submitter_type.c ------------------------------------------------------ */
+/* --- submitter_type.c ------------------------------------------------------
+ */
 
 /* Call a method without arguments of an executor.  0, or -1. */
 int pyconc_submitter_hook(PyObject *self, const char *name);

@@ -97,8 +97,8 @@ schedule(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
         return NULL;
     }
     if (parse_seconds(arguments[0], times[0], 0, &delay_ns) < 0 ||
-        (first == 2 && parse_seconds(arguments[1], times[1], 1,
-                                     &plan.period_ns) < 0)) {
+        (first == 2 &&
+         parse_seconds(arguments[1], times[1], 1, &plan.period_ns) < 0)) {
         return NULL;
     }
     plan.callable = arguments[first];
@@ -167,11 +167,13 @@ PyDoc_STRVAR(
     "schedule($self, delay, fn, /, *args, **kwargs)\n--\n\n"
     "Run fn(*args, **kwargs) once, `delay` seconds from now; return its "
     "Future.\n\n"
-    "The time is counted on the monotonic clock.  The future is pending until\n"
+    "The time is counted on the monotonic clock.  The future is pending "
+    "until\n"
     "a thread starts the call, and until then cancel() takes it back at "
     "once.\n"
     "Raises TypeError if fn cannot be called or delay is no number,\n"
-    "ValueError if delay is negative or NaN, OverflowError if it exceeds 9e9,\n"
+    "ValueError if delay is negative or NaN, OverflowError if it exceeds "
+    "9e9,\n"
     "RuntimeError after shutdown().\n"
     "Thread-safe; in a forked child the executor is empty and usable.");
 PyDoc_STRVAR(
@@ -197,7 +199,8 @@ PyDoc_STRVAR(
     "**kwargs)\n--\n\n"
     "Run fn(*args, **kwargs) again and again, with pauses of `delay` "
     "seconds.\n\n"
-    "The first run is due after initial_delay seconds, each other one `delay`\n"
+    "The first run is due after initial_delay seconds, each other one "
+    "`delay`\n"
     "seconds after the end of the one before.\n"
     "The future, its end and the errors are those of "
     "schedule_at_fixed_rate().\n"
@@ -227,7 +230,7 @@ static PyType_Slot scheduling_slots[] = {
 /* Size, garbage collection and the rest are Submitter's. */
 PyType_Spec pyconc_scheduling_spec = {
     .name = "pyconc._core.Scheduling",
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE |
-             Py_TPFLAGS_IMMUTABLETYPE,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = scheduling_slots,
 };

@@ -193,7 +193,8 @@ submit_each(PyObject *self, PyObject *arguments)
         if (item == NULL) {
             break;
         }
-        engine = pyconc_submitter_open(self); /* the iterator may have done anything */
+        engine = pyconc_submitter_open(
+            self); /* the iterator may have done anything */
         PyObject *future =
             engine == NULL ? NULL
                            : submit_one(self, engine, callable, item, NULL);

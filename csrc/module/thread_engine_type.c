@@ -93,8 +93,7 @@ engine_cancel_timers(PyObject *self, PyObject *everything)
 {
     int all = PyObject_IsTrue(everything);
 
-    if (all < 0 ||
-        pyconc_timers_cancel(PYCONC_THREAD_ENGINE(self), all) < 0) {
+    if (all < 0 || pyconc_timers_cancel(PYCONC_THREAD_ENGINE(self), all) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

@@ -574,8 +574,7 @@ list_owners_op(struct pyconc_engine *engine, PyObject *owners)
     for (; task != NULL && status == 0; task = task->next) {
         status = PyList_Append(owners, task->owner);
     }
-    return status < 0 ? -1
-                      : pyconc_timers_list(AS_THREADS(engine), owners, 1);
+    return status < 0 ? -1 : pyconc_timers_list(AS_THREADS(engine), owners, 1);
 }
 
 const struct pyconc_engine_ops pyconc_thread_engine_ops = {

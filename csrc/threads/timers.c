@@ -17,9 +17,9 @@
 static struct pyconc_timer *
 timer_of(struct conc_timer *timer)
 {
-    return (struct pyconc_timer *)(void *)((char *)timer -
-                                           offsetof(struct pyconc_timer,
-                                                    timer));
+    return (
+        struct pyconc_timer *)(void *)((char *)timer -
+                                       offsetof(struct pyconc_timer, timer));
 }
 
 /* One that is in no heap yet. */
@@ -202,9 +202,9 @@ static int
 arm(struct pyconc_thread_engine *engine, struct pyconc_periodic *periodic,
     PyObject *executor)
 {
-    struct pyconc_timer *timer = timer_new(
-        (PyObject *)periodic, PYCONC_TARGET_PERIODIC, &periodic->run,
-        periodic->callable, periodic->arguments, periodic->keywords);
+    struct pyconc_timer *timer =
+        timer_new((PyObject *)periodic, PYCONC_TARGET_PERIODIC, &periodic->run,
+                  periodic->callable, periodic->arguments, periodic->keywords);
 
     if (timer == NULL) {
         return -1;
@@ -384,8 +384,7 @@ ready_nogil_op(struct pyconc_source *Py_UNUSED(source))
 }
 
 static void
-drain_op(struct pyconc_source *Py_UNUSED(source),
-         Py_ssize_t Py_UNUSED(enough))
+drain_op(struct pyconc_source *Py_UNUSED(source), Py_ssize_t Py_UNUSED(enough))
 {
 }
 
@@ -601,7 +600,8 @@ fire(struct pyconc_thread_engine *engine, struct pyconc_timer *timer)
     }
     if (ended != NULL) {
         timer_free(timer);
-        if (!pyconc_outcome_is_done(&((struct pyconc_future *)ended)->outcome)) {
+        if (!pyconc_outcome_is_done(
+                &((struct pyconc_future *)ended)->outcome)) {
             cancel_future(ended);
         }
         else if (((struct pyconc_periodic *)owner)->linked) {

@@ -36,8 +36,8 @@ enum pyconc_repeat {
 
 struct pyconc_periodic {
     PyObject_HEAD
-    struct pyconc_outcome run; /* of the current run: where its task is, and
-                                * whether it has been started */
+    struct pyconc_outcome run;    /* of the current run: where its task is, and
+                                   * whether it has been started */
     struct pyconc_periodic *next; /* list of all that have not ended */
     struct pyconc_periodic *previous;
     struct pyconc_future *future; /* owns */
@@ -64,15 +64,15 @@ struct pyconc_timers {
     struct pyconc_periodic *periodics; /* owns those in the list */
     Py_ssize_t count;
     struct pyconc_reading reading;
-    struct pyconc_source source; /* of the futures of periodic tasks */
+    struct pyconc_source source;     /* of the futures of periodic tasks */
     struct pyconc_link *due_waiters; /* workers that wait for a timer of their
                                       * own pool: woken by each that leaves
                                       * the heap */
-    PyObject *grow;              /* owns; starts a worker */
-    PyObject *executor;          /* owns; NULL while count is 0 */
-    struct conc_parker parker;   /* the sleeper's */
-    int64_t wakes_at_ns;         /* INT64_MIN: it does not sleep */
-    uint8_t sleeper;             /* enum pyconc_sleeper */
+    PyObject *grow;                  /* owns; starts a worker */
+    PyObject *executor;              /* owns; NULL while count is 0 */
+    struct conc_parker parker;       /* the sleeper's */
+    int64_t wakes_at_ns;             /* INT64_MIN: it does not sleep */
+    uint8_t sleeper;                 /* enum pyconc_sleeper */
 };
 
 /* What to do when.  Everything is borrowed. */

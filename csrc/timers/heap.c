@@ -55,8 +55,8 @@ sift_down(struct conc_timer_heap *heap, size_t at,
         if (child >= heap->count) {
             break;
         }
-        size_t end = heap->count - child < CHILDREN ? heap->count
-                                                    : child + CHILDREN;
+        size_t end =
+            heap->count - child < CHILDREN ? heap->count : child + CHILDREN;
         size_t earliest = child;
         while (++child < end) {
             if (is_before(&heap->entries[child], &heap->entries[earliest])) {
@@ -108,9 +108,8 @@ conc_timer_heap_add(struct conc_timer_heap *heap, struct conc_timer *timer,
         return CONC_NOMEM;
     }
     sift_up(heap, heap->count++,
-            (struct conc_timer_entry){.due_ns = due_ns,
-                                      .ticket = heap->tickets++,
-                                      .timer = timer});
+            (struct conc_timer_entry){
+                .due_ns = due_ns, .ticket = heap->tickets++, .timer = timer});
     return CONC_OK;
 }
 
@@ -123,8 +122,7 @@ conc_timer_heap_remove(struct conc_timer_heap *heap, struct conc_timer *timer)
     heap->count--;
     if (at < heap->count) {
         struct conc_timer_entry last = heap->entries[heap->count];
-        if (at > 0 &&
-            is_before(&last, &heap->entries[(at - 1) / CHILDREN])) {
+        if (at > 0 && is_before(&last, &heap->entries[(at - 1) / CHILDREN])) {
             sift_up(heap, at, last);
         }
         else {
@@ -134,8 +132,8 @@ conc_timer_heap_remove(struct conc_timer_heap *heap, struct conc_timer *timer)
     /* At an eighth, to a quarter: so that a heap that grows and shrinks by
      * one does not reallocate each time. */
     if (heap->room > ROOM_MIN && heap->count < heap->room / 8) {
-        (void)set_room(heap, heap->room / 4 > ROOM_MIN ? heap->room / 4
-                                                       : ROOM_MIN);
+        (void)set_room(heap,
+                       heap->room / 4 > ROOM_MIN ? heap->room / 4 : ROOM_MIN);
     }
 }
 
@@ -161,8 +159,8 @@ conc_timer_heap_check(const struct conc_timer_heap *heap)
         if (heap->entries[i].timer->place != i + 1) {
             return false; /* H2 */
         }
-        if (i > 0 && is_before(&heap->entries[i],
-                               &heap->entries[(i - 1) / CHILDREN])) {
+        if (i > 0 &&
+            is_before(&heap->entries[i], &heap->entries[(i - 1) / CHILDREN])) {
             return false; /* H1 */
         }
     }

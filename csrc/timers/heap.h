@@ -23,7 +23,7 @@ struct conc_timer_entry {
     struct conc_timer *timer;
 };
 
-struct conc_timer_heap { /* zeroed memory is an empty heap */
+struct conc_timer_heap {              /* zeroed memory is an empty heap */
     struct conc_timer_entry *entries; /* owns */
     size_t count;
     size_t room;

@@ -134,8 +134,7 @@ run_at_random(size_t count, uint64_t steps, uint64_t every, int64_t range)
             set--;
         }
         else {
-            item->due_ns =
-                (int64_t)conc_test_below(&random, (uint64_t)range);
+            item->due_ns = (int64_t)conc_test_below(&random, (uint64_t)range);
             item->added = added++;
             REQUIRE(conc_timer_heap_add(&heap, &item->timer, item->due_ns) ==
                     CONC_OK);
