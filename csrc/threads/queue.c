@@ -628,9 +628,9 @@ cancel(struct pyconc_source *source, struct pyconc_outcome *outcome)
     if (task == NULL) {
         return 0;
     }
-    int timed = task->timed;
-    if (timed) {
-        pyconc_timers_take_out(engine, task);
+    PyObject *executor = NULL;
+    if (task->timed) {
+        executor = pyconc_timers_take_out(engine, task);
     }
     else {
         pyconc_thread_take_out(engine, task);
@@ -641,12 +641,8 @@ cancel(struct pyconc_source *source, struct pyconc_outcome *outcome)
     task_release(task);
     Py_DECREF(task->owner); /* the caller holds another reference */
     PyMem_Free(task);
-    if (timed) {
-        pyconc_timers_gone(engine);
-    }
-    else {
-        engine->base.ops->settle(&engine->base);
-    }
+    engine->base.ops->settle(&engine->base);
+    Py_XDECREF(executor);
     return 1;
 }
 

@@ -81,13 +81,16 @@ count_one_more(struct pyconc_thread_engine *engine, PyObject *executor)
     }
 }
 
-void
-pyconc_timers_gone(struct pyconc_thread_engine *engine)
+/* One less: in the same breath as the heap or the list of periodic tasks
+ * changes, for whatever runs code may fork.  Returns the reference that the
+ * caller lets go of in the end, or NULL: that may end the executor. */
+static PyObject *
+count_one_less(struct pyconc_thread_engine *engine)
 {
     struct pyconc_timers *timers = engine->timers;
 
     if (--timers->count > 0) {
-        return;
+        return NULL;
     }
     PyObject *executor = timers->executor;
     timers->executor = NULL;
@@ -95,7 +98,7 @@ pyconc_timers_gone(struct pyconc_thread_engine *engine)
         wake_sleeper(timers); /* to leave */
     }
     pyconc_engine_feeder_end(&engine->base, &timers->reading);
-    Py_XDECREF(executor); /* may end it: nothing comes after */
+    return executor;
 }
 
 /* Into the heap: 0, or -1 with MemoryError.  `executor` is only needed if
@@ -119,9 +122,9 @@ set(struct pyconc_thread_engine *engine, struct pyconc_timer *timer,
     return 0;
 }
 
-void
-pyconc_timers_take_out(struct pyconc_thread_engine *engine,
-                       struct pyconc_thread_task *task)
+/* Out of the heap, but still counted. */
+static void
+unset(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task)
 {
     struct pyconc_timers *timers = engine->timers;
 
@@ -134,6 +137,14 @@ pyconc_timers_take_out(struct pyconc_thread_engine *engine,
     if (timers->due_waiters != NULL) {
         pyconc_engine_wake_list(&timers->due_waiters);
     }
+}
+
+PyObject *
+pyconc_timers_take_out(struct pyconc_thread_engine *engine,
+                       struct pyconc_thread_task *task)
+{
+    unset(engine, task);
+    return count_one_less(engine);
 }
 
 int
@@ -166,11 +177,13 @@ link_periodic(struct pyconc_timers *timers, struct pyconc_periodic *periodic)
     timers->periodics = periodic;
 }
 
-/* It has ended: takes the list's reference over to the caller, who calls
- * pyconc_timers_gone in the end. */
-static void
-unlink_periodic(struct pyconc_timers *timers, struct pyconc_periodic *periodic)
+/* It has ended.  The list's reference is the caller's now; returns what
+ * count_one_less returns. */
+static PyObject *
+unlink_periodic(struct pyconc_thread_engine *engine,
+                struct pyconc_periodic *periodic)
 {
+    struct pyconc_timers *timers = engine->timers;
     struct pyconc_outcome *outcome = &periodic->future->outcome;
 
     if (periodic->previous == NULL) {
@@ -186,6 +199,7 @@ unlink_periodic(struct pyconc_timers *timers, struct pyconc_periodic *periodic)
     if (outcome->task == periodic) {
         outcome->task = NULL;
     }
+    return count_one_less(engine);
 }
 
 static void
@@ -236,22 +250,26 @@ finish_periodic(struct pyconc_thread_engine *engine,
 {
     /* From here on cancel() comes too late. */
     periodic->future->outcome.state = PYCONC_RUNNING;
-    unlink_periodic(engine->timers, periodic);
-    release_periodic(periodic);
+    PyObject *executor = unlink_periodic(engine, periodic);
     pyconc_future_finish(periodic->future, value, kind);
+    release_periodic(periodic);
     Py_DECREF(periodic);
-    pyconc_timers_gone(engine);
+    Py_XDECREF(executor);
 }
 
-/* Its future was given an outcome by somebody else. */
+/* Its future is done: by cancel(), or somebody else has set its outcome.  A
+ * run under way goes on. */
 static void
 drop_periodic(struct pyconc_thread_engine *engine,
               struct pyconc_periodic *periodic)
 {
-    unlink_periodic(engine->timers, periodic);
+    struct pyconc_source *tasks = &engine->base.source;
+    PyObject *executor = unlink_periodic(engine, periodic);
+
+    (void)tasks->ops->cancel(tasks, &periodic->run);
     release_periodic(periodic);
     Py_DECREF(periodic);
-    pyconc_timers_gone(engine);
+    Py_XDECREF(executor);
 }
 
 static void
@@ -323,11 +341,11 @@ pyconc_periodic_abandon(struct pyconc_thread_engine *engine, PyObject *object,
     struct pyconc_periodic *periodic = (struct pyconc_periodic *)object;
 
     if (periodic->linked) {
-        unlink_periodic(engine->timers, periodic);
+        PyObject *executor = unlink_periodic(engine, periodic);
         pyconc_outcome_abandon(&periodic->future->outcome, error);
         release_periodic(periodic);
         Py_DECREF(periodic);
-        pyconc_timers_gone(engine);
+        Py_XDECREF(executor);
     }
 }
 
@@ -400,12 +418,7 @@ cancel_op(struct pyconc_source *source, struct pyconc_outcome *outcome)
     }
     /* Before anything is let go of, which may run anything. */
     outcome->state = PYCONC_CANCELLED_AND_NOTIFIED;
-    unlink_periodic(engine->timers, periodic);
-    struct pyconc_source *tasks = &engine->base.source;
-    (void)tasks->ops->cancel(tasks, &periodic->run);
-    release_periodic(periodic);
-    Py_DECREF(periodic);
-    pyconc_timers_gone(engine);
+    drop_periodic(engine, periodic);
     return 1;
 }
 
@@ -581,6 +594,22 @@ grow(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task,
     Py_DECREF(error);
 }
 
+/* A timer of a periodic task is due: whether it shall run.  If not, the task
+ * has ended. */
+static int
+goes_on(struct pyconc_thread_engine *engine, struct pyconc_periodic *periodic)
+{
+    if (pyconc_outcome_is_done(&periodic->future->outcome)) {
+        drop_periodic(engine, periodic);
+        return 0;
+    }
+    if (engine->base.phase != PYCONC_ENGINE_OPEN) {
+        cancel_future((PyObject *)periodic->future);
+        return 0;
+    }
+    return 1;
+}
+
 /* Move the first timer to the list. */
 static void
 fire(struct pyconc_thread_engine *engine, struct pyconc_timer *timer)
@@ -588,36 +617,25 @@ fire(struct pyconc_thread_engine *engine, struct pyconc_timer *timer)
     struct pyconc_thread_task *task = &timer->task;
     struct pyconc_outcome *outcome = task->outcome;
     PyObject *owner = Py_NewRef(task->owner);
-    PyObject *ended = NULL; /* the future of a periodic task that ends */
+    PyObject *executor = NULL;
 
-    pyconc_timers_take_out(engine, task);
-    if (task->target == PYCONC_TARGET_PERIODIC) {
-        struct pyconc_periodic *periodic = (struct pyconc_periodic *)owner;
-        if (engine->base.phase != PYCONC_ENGINE_OPEN ||
-            pyconc_outcome_is_done(&periodic->future->outcome)) {
-            ended = Py_NewRef((PyObject *)periodic->future);
-        }
-    }
-    if (ended != NULL) {
-        timer_free(timer);
-        if (!pyconc_outcome_is_done(
-                &((struct pyconc_future *)ended)->outcome)) {
-            cancel_future(ended);
-        }
-        else if (((struct pyconc_periodic *)owner)->linked) {
-            drop_periodic(engine, (struct pyconc_periodic *)owner);
-        }
-        Py_DECREF(ended);
+    if (task->target == PYCONC_TARGET_PERIODIC &&
+        !goes_on(engine, (struct pyconc_periodic *)owner)) {
+        ;
     }
     else if (pyconc_outcome_is_done(outcome)) {
-        timer_free(timer); /* somebody else has set its result */
+        /* somebody else has set its result */
+        executor = pyconc_timers_take_out(engine, task);
+        timer_free(timer);
     }
     else {
+        unset(engine, task);
         pyconc_thread_enqueue(engine, task);
+        executor = count_one_less(engine);
         grow(engine, task, outcome);
     }
     Py_DECREF(owner);
-    pyconc_timers_gone(engine);
+    Py_XDECREF(executor);
 }
 
 /* Move what is due; 1 in a child that something here has forked. */
@@ -739,10 +757,11 @@ pyconc_timers_fail(struct pyconc_thread_engine *engine, PyObject *error)
     }
     while ((first = conc_timer_heap_first(&timers->heap)) != NULL) {
         struct pyconc_thread_task *task = &timer_of(first)->task;
-        pyconc_timers_take_out(engine, task);
+        unset(engine, task);
         engine->base.pending++;
+        PyObject *executor = count_one_less(engine);
         pyconc_thread_fail_task(engine, task, error);
-        pyconc_timers_gone(engine);
+        Py_XDECREF(executor);
     }
     wake_sleeper(timers);
 }
@@ -763,10 +782,11 @@ pyconc_timers_after_fork(struct pyconc_thread_engine *engine, PyObject *error)
     conc_parker_reset(&timers->parker);
     while ((first = conc_timer_heap_first(&timers->heap)) != NULL) {
         struct pyconc_thread_task *task = &timer_of(first)->task;
-        pyconc_timers_take_out(engine, task);
+        unset(engine, task);
         engine->base.pending++;
+        PyObject *executor = count_one_less(engine);
         pyconc_thread_abandon(engine, task, error);
-        pyconc_timers_gone(engine);
+        Py_XDECREF(executor);
     }
     while (timers->periodics != NULL) {
         pyconc_periodic_abandon(engine, (PyObject *)timers->periodics, error);

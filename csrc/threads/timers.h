@@ -117,11 +117,10 @@ void pyconc_timers_after_fork(struct pyconc_thread_engine *engine,
 
 /* --- what the task list calls -------------------------------------------- */
 
-/* Take a timed task out of the heap; pyconc_timers_gone once its outcome is
- * settled, which may end the executor. */
-void pyconc_timers_take_out(struct pyconc_thread_engine *engine,
-                            struct pyconc_thread_task *task);
-void pyconc_timers_gone(struct pyconc_thread_engine *engine);
+/* Take a timed task out of the heap.  Returns a reference that the caller lets
+ * go of in the end, which may end the executor, or NULL. */
+PyObject *pyconc_timers_take_out(struct pyconc_thread_engine *engine,
+                                 struct pyconc_thread_task *task);
 
 /* Wait until this task is no longer timed.  0, or -1 with an exception. */
 int pyconc_timers_await(struct pyconc_thread_engine *engine,
