@@ -4,6 +4,7 @@ import bench_primitives
 import bench_process_pool
 import bench_resources
 import bench_scaling
+import bench_scheduler
 import bench_thread_pool
 import bench_transfer
 import harness
@@ -14,6 +15,7 @@ if __name__ == "__main__":
             "process_pool": bench_process_pool.cases(),
             "thread_pool": bench_thread_pool.cases(),
             "primitives": bench_primitives.cases(),
+            "scheduler": bench_scheduler.cases(),
             "transfer": bench_transfer.cases(),
             "scaling": bench_scaling.cases(),
             "resources": bench_resources.cases(),
