@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import harness
+import machine
 from harness import Case, Goal, Implementation, Row, Session
 
 PENDING = 100_000
 QUICK_PENDING = 10_000
-# Takes sched.scheduler 10^5 / 4 comparisons in Python each: its cancel()
-# searches the list.
+# sched.scheduler's cancel() searches the list: 40 ms each.
 MOST_SCHED_CANCELS = 200
 MOST_TIMER_THREADS = 200
 
@@ -37,6 +37,20 @@ NEVER = 1e6
 def delays(count: int) -> list[float]:
     source = random.Random(1)
     return [NEVER + NEVER * source.random() for _ in range(count)]
+
+
+def note_mood(rows: list[Row]) -> None:
+    probe = machine.probe_ns()
+    for row in rows:
+        if probe is not None:
+            row.probes_ns.append(probe)
+
+
+def has_timers(session: Session) -> bool:
+    if hasattr(session.candidate.futures, "ScheduledThreadPoolExecutor"):
+        return True
+    print(f"{session.candidate.name} has no such executor: skipped")
+    return False
 
 
 # Insertion and cancel, in seconds each, with `pending` others about
@@ -94,6 +108,8 @@ def cost_rows(
     name: str, theirs: Callable[[Implementation, int], tuple[float, float]]
 ) -> Callable[[Session], Iterator[Row]]:
     def rows(session: Session) -> Iterator[Row]:
+        if not has_timers(session):
+            return
         pending = QUICK_PENDING if session.quick else PENDING
         both = [
             Row(f"timer {what}, instead of {name}", "us", Goal("at most", 1))
@@ -106,6 +122,7 @@ def cost_rows(
             ):
                 for value, seconds in zip(values, work(side, pending), strict=True):
                     value.append(1e6 * seconds)
+            note_mood(both)
         yield from both
 
     return rows
@@ -158,6 +175,8 @@ def lateness_rows(
     name: str, theirs: Callable[[Implementation, int], list[float]]
 ) -> Callable[[Session], Iterator[Row]]:
     def rows(session: Session) -> Iterator[Row]:
+        if not has_timers(session):
+            return
         count = QUICK_FIRINGS if session.quick else FIRINGS
         both: list[tuple[Row, int]] = [
             (
@@ -175,6 +194,7 @@ def lateness_rows(
                 for row, percent in both:
                     values = row.stdlib if side is session.stdlib else row.candidate
                     values.append(1e6 * late[percent - 1])
+            note_mood([row for row, _ in both])
         for row, _ in both:
             yield row
 
