@@ -53,11 +53,14 @@ def test_nothing_keeps_the_interpreter_from_its_end(tmp_path, options):
         rate = executor.schedule_at_fixed_rate(0, 0.001, run)
         delay = executor.schedule_with_fixed_delay(0, 0.001, run)
         for future in (late, rate, delay):
-            future.add_done_callback(lambda f: print(f.cancelled()))
+            future.add_done_callback(
+                lambda f: os.write(1, b"%d\\n" % f.cancelled())
+            )
         started.wait()
         """,
     )
-    assert out == "True\n" * 3
+    # A daemon that cancels a task may not get to the callback any more.
+    assert out == "1\n" * 3 or (options and out in ("1\n", "1\n" * 2))
 
 
 def test_a_run_under_way_is_finished(tmp_path):
