@@ -247,6 +247,23 @@ class Event:
     def clear(self) -> None: ...
     def wait(self, timeout: float | None = None) -> bool: ...
 
+def submit_native(
+    executor: object, function: object, arguments: tuple[Any, ...], /
+) -> Any: ...
+def run_range(
+    executor: object, address: int, n: int, context: object, grain: int, /
+) -> None: ...
+def map_range(
+    executor: object,
+    address: int,
+    first_code: str,
+    second_code: str,
+    first: object,
+    second: object,
+    output: object,
+    grain: int,
+    /,
+) -> None: ...
 def allocate_lock() -> Lock: ...
 @final
 class Lock:

@@ -74,7 +74,11 @@ class _Tracked:
             blocking and _wait_for(self, timeout)
         ):
             return False
-        self._taken(me, sys._getframe(1))
+        try:
+            self._taken(me, sys._getframe(1))
+        except BaseException:  # of a signal handler
+            self._let_go()
+            raise
         return True
 
     def _taken(self, me: int, frame: FrameType) -> None:

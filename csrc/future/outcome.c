@@ -294,7 +294,7 @@ pyconc_outcome_wait(struct pyconc_outcome *outcome, int64_t deadline_ns)
         return -1;
     }
     if (deadline_ns == CONC_NEVER && outcome->task != NULL &&
-        source->ops->help != NULL) {
+        outcome->state == PYCONC_PENDING && source->ops->help != NULL) {
         if (source->ops->help(source, outcome->task) < 0) {
             return -1;
         }
@@ -309,10 +309,19 @@ pyconc_outcome_wait(struct pyconc_outcome *outcome, int64_t deadline_ns)
     }
     pyconc_outcome_link(outcome, &single->link, &single->waiter);
     PyObject *object = Py_NewRef(outcome->object);
-    int result = pyconc_wait(&single->waiter, outcome->source, deadline_ns);
+    PyObject *engine = source != NULL ? Py_NewRef(source->engine) : NULL;
+    if (source != NULL && outcome->state == PYCONC_RUNNING &&
+        source->ops->attend != NULL) {
+        source->ops->attend(source, outcome, single);
+    }
+    int result = pyconc_wait(&single->waiter, source, deadline_ns);
+    if (single->waiter.attended != NULL) {
+        source->ops->desert(source, single);
+    }
     pyconc_outcome_unlink(outcome, &single->link);
+    Py_XDECREF(engine);
     Py_DECREF(object);
-    pyconc_single_free(single);
+    pyconc_single_drop(single);
     return result;
 }
 

@@ -24,7 +24,7 @@ pyconc_waiter_init(struct pyconc_waiter *waiter, Py_ssize_t missing)
 struct pyconc_single *
 pyconc_single_new(void)
 {
-    struct pyconc_single *single = PyMem_Malloc(sizeof(*single));
+    struct pyconc_single *single = PyMem_RawMalloc(sizeof(*single));
 
     if (single == NULL) {
         PyErr_NoMemory();
@@ -32,13 +32,17 @@ pyconc_single_new(void)
     }
     pyconc_waiter_init(&single->waiter, 1);
     single->link = (struct pyconc_link){.waiter = &single->waiter};
+    conc_store_rlx(&single->references, 1); /* nobody else has it */
     return single;
 }
 
 void
-pyconc_single_free(struct pyconc_single *single)
+pyconc_single_drop(struct pyconc_single *single)
 {
-    PyMem_Free(single);
+    /* Whatever was done with it comes before its end. */
+    if (conc_fetch_add_sc(&single->references, UINT32_MAX) == 1) {
+        PyMem_RawFree(single);
+    }
 }
 
 void
@@ -181,7 +185,10 @@ wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
     waiter->source = NULL;
     waiter->patience = source != NULL ? &source->patience : NULL;
     for (;;) {
-        conc_parker_reset(&waiter->parker);
+        conc_parker_take_wake(&waiter->parker);
+        if (waiter->attended != NULL) {
+            source->ops->look(source, waiter->attended);
+        }
         if (waiter->missing <= 0) {
             break;
         }

@@ -26,6 +26,7 @@
 #include "ring/parker.h"
 
 struct pyconc_outcome;
+struct pyconc_single;
 struct pyconc_source;
 
 /* What an engine offers to the layers above it. */
@@ -58,6 +59,18 @@ struct pyconc_source_ops {
      * never. */
     int (*await_time)(struct pyconc_source *source,
                       struct pyconc_outcome *outcome);
+    /* A thread is going to wait for a task that runs without the GIL.  It may
+     * be the one to be woken when the task has ended, and to complete it: then
+     * single->waiter.attended is set, until the task is completed.  NULL:
+     * never. */
+    void (*attend)(struct pyconc_source *source,
+                   struct pyconc_outcome *outcome,
+                   struct pyconc_single *single);
+    /* Complete what this thread attends to, if it has ended.  Runs user code.
+     */
+    void (*look)(struct pyconc_source *source, void *attended);
+    /* The thread waits no more. */
+    void (*desert)(struct pyconc_source *source, struct pyconc_single *single);
     /* Whether a worker has claimed the task. */
     int (*running)(struct pyconc_source *source,
                    struct pyconc_outcome *outcome);
@@ -101,7 +114,8 @@ struct pyconc_waiter {
     Py_ssize_t missing; /* outcomes still needed; <= 0: satisfied */
     struct pyconc_link *fired_first; /* in order of completion */
     struct pyconc_link *fired_last;
-    struct pyconc_source *source;   /* waits there now, or NULL */
+    struct pyconc_source *source; /* waits there now, or NULL */
+    void *attended; /* the task that it will complete itself, or NULL */
     struct conc_patience *patience; /* that it waits with, or NULL */
     struct pyconc_waiter *next;     /* ring of followers */
     struct pyconc_waiter *previous;
@@ -116,9 +130,12 @@ void pyconc_waiter_init(struct pyconc_waiter *waiter, Py_ssize_t missing);
 struct pyconc_single {
     struct pyconc_waiter waiter;
     struct pyconc_link link;
+    /* The thread's, and one of whoever wakes it without the GIL. */
+    _Atomic uint32_t references;
 };
 struct pyconc_single *pyconc_single_new(void);
-void pyconc_single_free(struct pyconc_single *single);
+/* GIL: not needed. */
+void pyconc_single_drop(struct pyconc_single *single);
 
 /* Wake this waiter: it is satisfied, or has to look. */
 void pyconc_waiter_wake(struct pyconc_waiter *waiter);

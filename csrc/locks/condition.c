@@ -324,19 +324,23 @@ wait(struct condition *self, PyObject *timeout)
     /* First: letting go of the lock lets others notify. */
     pyconc_waitlist_join(&self->waiting, place, NULL);
     struct let_go let_go;
-    if (let_go_of_lock(self, &let_go) < 0) {
-        (void)pyconc_waitlist_leave(&self->waiting, place);
-        pyconc_place_free(place);
-        return -1;
+    int status = let_go_of_lock(self, &let_go), notified;
+    if (status < 0) {
+        notified = pyconc_waitlist_leave(&self->waiting, place);
     }
-    int status = pyconc_waitlist_wait(&self->waiting, place, deadline_ns);
-    if (status < 0 && place->is_woken) {
-        /* Notified, and interrupted: somebody else shall be. */
-        (void)pyconc_waitlist_wake(&self->waiting, 1, 0);
+    else {
+        status = pyconc_waitlist_wait(&self->waiting, place, deadline_ns);
+        notified = status == 0 || (status < 0 && place->is_woken);
+        take_lock_back(self, &let_go);
     }
     pyconc_place_free(place);
-    take_lock_back(self, &let_go);
-    return PyErr_Occurred() ? -1 : status == 0;
+    if (!PyErr_Occurred()) {
+        return status == 0;
+    }
+    if (notified) { /* and interrupted: somebody else shall be */
+        (void)pyconc_waitlist_wake(&self->waiting, 1, 0);
+    }
+    return -1;
 }
 
 static const char *const wait_names[] = {"timeout", NULL};

@@ -95,15 +95,49 @@ static const char *const acquire_names[] = {"blocking", "timeout", NULL};
 static const struct pyconc_parameters acquire_parameters = {"acquire", 0,
                                                             acquire_names};
 
+/* The number that an argument stands for, of a type whose value does not
+ * change: what it is asked twice it answers twice.  What is none stays what it
+ * is, and is refused later. */
+static PyObject *
+exact(PyObject *argument, int is_timeout)
+{
+    PyObject *number = NULL;
+
+    if (PyFloat_Check(argument)) {
+        number = is_timeout ? PyFloat_FromDouble(PyFloat_AS_DOUBLE(argument))
+                            : NULL;
+    }
+    else if (PyBool_Check(argument)) {
+        return Py_NewRef(argument);
+    }
+    else if (is_timeout || PY_VERSION_HEX < 0x030C0000) {
+        number = PyNumber_Index(argument);
+        if (number != NULL && !PyLong_CheckExact(number)) {
+            Py_SETREF(number, _PyLong_Copy((PyLongObject *)number));
+        }
+    }
+    if (!is_timeout && PY_VERSION_HEX >= 0x030C0000) {
+        int is_true = PyObject_IsTrue(argument);
+        number = is_true < 0 ? NULL : PyBool_FromLong(is_true);
+    }
+    if (number == NULL) {
+        PyErr_Clear();
+        return Py_NewRef(argument);
+    }
+    return number;
+}
+
 /* What the arguments of acquire() ask for: 1 to wait, 0 not to, -1 with an
  * exception.  The interpreter's own lock judges them: what it accepts, and
  * what it says of the rest, changes from version to version. */
 static int
 understand(PyTypeObject *type, PyObject *const *asked, int64_t *deadline_ns)
 {
-    PyObject *blocking = asked[0] == NULL ? Py_True : asked[0];
-    PyObject *timeout = asked[1];
+    PyObject *blocking =
+        asked[0] == NULL ? Py_NewRef(Py_True) : exact(asked[0], 0);
+    PyObject *timeout = asked[1] == NULL ? NULL : exact(asked[1], 1);
     double seconds;
+    int blocks = -1;
 
     *deadline_ns = CONC_NEVER;
     if (timeout != NULL || !PyBool_Check(blocking)) {
@@ -118,18 +152,21 @@ understand(PyTypeObject *type, PyObject *const *asked, int64_t *deadline_ns)
         Py_XDECREF(judge);
         Py_XDECREF(accepted);
         if (accepted == NULL) {
-            return -1;
+            goto done;
         }
     }
-    int blocks = PyObject_IsTrue(blocking);
+    blocks = PyObject_IsTrue(blocking);
     if (blocks > 0 && timeout != NULL) {
         if (pyconc_seconds(timeout, &seconds) < 0) {
-            return -1;
+            blocks = -1;
         }
-        if (seconds >= 0) {
+        else if (seconds >= 0) {
             *deadline_ns = conc_deadline_after((int64_t)(seconds * 1e9));
         }
     }
+done:
+    Py_DECREF(blocking);
+    Py_XDECREF(timeout);
     return blocks;
 }
 
@@ -328,8 +365,13 @@ rlock_acquire_restore(PyObject *self, PyObject *saved)
     struct pyconc_held held;
 
     if (!PyArg_Parse(saved, "(kk):_acquire_restore", &held.count,
-                     &held.owner) ||
-        pyconc_rlock_restore(self, &held) < 0) {
+                     &held.owner)) {
+        return NULL;
+    }
+    if (held.count == 0) {
+        Py_RETURN_NONE; /* not held then, not held now */
+    }
+    if (pyconc_rlock_restore(self, &held) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -458,9 +500,10 @@ PyType_Spec pyconc_lock_spec = {
     .name = "pyconc.threading.Lock",
     .basicsize = sizeof(struct lock),
 #if PY_VERSION_HEX >= 0x030D0000
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
 #else
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
 #endif
     .slots = lock_slots,
 };
@@ -484,6 +527,7 @@ static PyType_Slot rlock_slots[] = {
 PyType_Spec pyconc_rlock_spec = {
     .name = "pyconc.threading.RLock",
     .basicsize = sizeof(struct lock),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = rlock_slots,
 };

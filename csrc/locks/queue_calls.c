@@ -110,7 +110,7 @@ wait_for_turn(struct pyconc_queue *self, int getting, struct budget *budget)
 {
     struct pyconc_waitlist *list = getting ? &self->getters : &self->putters;
     struct pyconc_place *place = NULL;
-    int checked = !has_timeout(budget), waits = 1;
+    int checked = !has_timeout(budget), waits = 1, is_late = 0;
     enum turn turn = STOP;
 
     for (;;) {
@@ -152,7 +152,7 @@ wait_for_turn(struct pyconc_queue *self, int getting, struct budget *budget)
             waits = status == 0;
             continue;
         }
-        if (!waits) {
+        if (!waits || is_late) {
             turn = stop_with(getting ? self->state->queue_empty
                                      : self->state->queue_full);
             break;
@@ -167,13 +167,16 @@ wait_for_turn(struct pyconc_queue *self, int getting, struct budget *budget)
             }
             pyconc_waitlist_join(list, place, NULL);
         }
-        int status = pyconc_waitlist_wait(list, place, budget->deadline_ns);
-        if (status != 0) {
-            turn = status < 0 ? STOP
-                              : stop_with(getting ? self->state->queue_empty
-                                                  : self->state->queue_full);
+        int status = pyconc_waitlist_wait_chance(
+            list, place,
+            !is_possible(self, getting) ? 0
+            : getting                   ? pyconc_queue_length(self)
+                      : self->limit - pyconc_queue_length(self),
+            budget->deadline_ns);
+        if (status < 0) {
             break;
         }
+        is_late = status;
     }
     if (place != NULL) {
         pyconc_waitlist_done(list, place);

@@ -97,8 +97,9 @@ pyconc_queue_wait_for_heap(struct pyconc_queue *self)
         return -1;
     }
     pyconc_waitlist_join(&self->sorters, place, NULL);
-    while ((status = pyconc_waitlist_wait(&self->sorters, place,
-                                          CONC_NEVER)) == 0 &&
+    while ((status = pyconc_waitlist_wait_chance(&self->sorters, place,
+                                                 self->heap_owner == 0,
+                                                 CONC_NEVER)) == 0 &&
            self->heap_owner != 0) {
         pyconc_waitlist_rejoin(&self->sorters, place);
     }

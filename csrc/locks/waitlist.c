@@ -112,7 +112,7 @@ pyconc_waitlist_join(struct pyconc_waitlist *list, struct pyconc_place *place,
 {
     forget_the_dead(list);
     place->ticket = list->tickets++;
-    place->thread = PyThread_get_thread_ident();
+    place->thread = conc_thread_serial();
     place->awaiter = awaiter;
     insert(list, place);
 }
@@ -122,7 +122,11 @@ pyconc_waitlist_rejoin(struct pyconc_waitlist *list,
                        struct pyconc_place *place)
 {
     forget_the_dead(list);
-    if (place->tries < TRIES_MAX && ++place->tries == TRIES_MAX) {
+    if (place->forks != list->forks) {
+        place->tries = 0; /* counted in the parent */
+    }
+    if (place->was_woken && place->tries < TRIES_MAX &&
+        ++place->tries == TRIES_MAX) {
         list->hungry++;
     }
     insert(list, place);
@@ -144,6 +148,7 @@ pyconc_waitlist_leave(struct pyconc_waitlist *list, struct pyconc_place *place)
         list->woken--;
     }
     place->is_listed = place->is_woken = 0;
+    place->was_woken = (uint8_t)was_woken;
     return was_woken;
 }
 
@@ -157,6 +162,41 @@ pyconc_waitlist_done(struct pyconc_waitlist *list, struct pyconc_place *place)
     place->tries = 0;
 }
 
+/* Other threads have no handlers to run; from Python 3.12 on they would
+ * collect garbage here, whose finalizers may wait for the same thing. */
+static int
+check_signals(void)
+{
+    return pyconc_is_main_thread() ? PyErr_CheckSignals() : 0;
+}
+
+static void
+park(struct pyconc_place *place, int64_t deadline_ns)
+{
+    place->patience = patience;
+    pyconc_park(&place->parker, &place->patience, NULL, &place->let_go_seen,
+                deadline_ns);
+    patience = place->patience;
+}
+
+int
+pyconc_waitlist_wait_chance(struct pyconc_waitlist *list,
+                            struct pyconc_place *place, Py_ssize_t available,
+                            int64_t deadline_ns)
+{
+    (void)pyconc_waitlist_offer(list, available);
+    if (!place->is_woken) {
+        park(place, deadline_ns);
+    }
+    if (pyconc_waitlist_leave(list, place)) {
+        return 0;
+    }
+    if (check_signals() < 0) {
+        return -1;
+    }
+    return deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns;
+}
+
 int
 pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
                      int64_t deadline_ns)
@@ -165,7 +205,7 @@ pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
         if (place->is_woken) {
             break;
         }
-        if (PyErr_CheckSignals() < 0) {
+        if (check_signals() < 0) {
             if (pyconc_waitlist_leave(list, place)) {
                 /* by the handler: whoever comes next shall have it */
                 place->is_woken = 1;
@@ -180,10 +220,7 @@ pyconc_waitlist_wait(struct pyconc_waitlist *list, struct pyconc_place *place,
             (void)pyconc_waitlist_leave(list, place);
             return 1;
         }
-        place->patience = patience;
-        pyconc_park(&place->parker, &place->patience, NULL,
-                    &place->let_go_seen, deadline_ns);
-        patience = place->patience;
+        park(place, deadline_ns);
     }
     (void)pyconc_waitlist_leave(list, place);
     return 0;

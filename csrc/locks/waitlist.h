@@ -17,8 +17,8 @@
  *               switch of threads each time; but not for ever (`hungry`).
  *
  * Invariant L1, for chances: as many places are woken and have not yet looked
- * as there are things to be had, or nobody waits.  Whoever adds a thing, or
- * leaves without having taken what it was woken for, calls
+ * as there are things to be had, or nobody waits.  Whoever adds a thing,
+ * joins, or leaves without having taken what it was woken for, calls
  * pyconc_waitlist_offer.
  *
  * Death: a thread ends only with the GIL, so never inside a wait; a forked
@@ -32,17 +32,18 @@
 struct pyconc_place {
     struct pyconc_place *next; /* in the list */
     struct pyconc_place *previous;
-    PyObject *awaiter;    /* borrowed: that it lies in; NULL: a thread's */
-    unsigned long thread; /* that waits here */
+    PyObject *awaiter; /* borrowed: that it lies in; NULL: a thread's */
+    uint64_t thread;   /* that waits here: conc_thread_serial() */
     uint64_t ticket;
     struct conc_parker parker;
     struct conc_patience patience;
     uint32_t forks;       /* when it joined */
     uint32_t let_go_seen; /* when it was woken, see py/park.h */
     uint8_t is_listed;
-    uint8_t is_woken; /* taken out by whoever woke it */
-    uint8_t verdict;  /* of whoever woke it */
-    uint8_t tries;    /* wakes that were for nothing */
+    uint8_t is_woken;  /* taken out by whoever woke it */
+    uint8_t was_woken; /* so it was when it left */
+    uint8_t verdict;   /* of whoever woke it */
+    uint8_t tries;     /* wakes that were for nothing */
 };
 
 struct pyconc_waitlist { /* zeroed memory is valid */
@@ -69,14 +70,23 @@ void pyconc_waitlist_join(struct pyconc_waitlist *list,
 int pyconc_waitlist_leave(struct pyconc_waitlist *list,
                           struct pyconc_place *place);
 
-/* Wait, in a place that has joined, until it is woken: 0.  1: the deadline
- * has passed; -1: a signal handler raised.  In each case the place has left
- * the list; with -1, place->is_woken tells whether it was woken all the same.
- * GIL: released inside; runs signal handlers. */
+/* Wait for a verdict, in a place that has joined, until it is woken: 0.  1:
+ * the deadline has passed; -1: a signal handler raised.  In each case the
+ * place has left the list; with -1, place->is_woken tells whether it was woken
+ * all the same.  GIL: released inside; runs signal handlers. */
 int pyconc_waitlist_wait(struct pyconc_waitlist *list,
                          struct pyconc_place *place, int64_t deadline_ns);
 
-/* After a wake that was for nothing: wait again, in the old order. */
+/* Wait for a chance, in a place that has joined (or joined again), while
+ * `available` things are to be had.  0: look; 1: look for the last time, the
+ * deadline has passed; -1: a signal handler raised.  In each case the place
+ * has left the list.  It is not in the list while handlers run: they may wait
+ * for the same thing, and what this thread cannot take then is for others. */
+int pyconc_waitlist_wait_chance(struct pyconc_waitlist *list,
+                                struct pyconc_place *place,
+                                Py_ssize_t available, int64_t deadline_ns);
+
+/* After a look that was for nothing: join again, in the old order. */
 void pyconc_waitlist_rejoin(struct pyconc_waitlist *list,
                             struct pyconc_place *place);
 

@@ -159,7 +159,8 @@ help(struct completions *self, int64_t deadline_ns)
         struct pyconc_link *link = &self->links[self->helped];
         struct pyconc_outcome *outcome =
             link->waiter == NULL ? NULL : outcome_of(link->object);
-        if (outcome != NULL && outcome->task != NULL) {
+        if (outcome != NULL && outcome->task != NULL &&
+            outcome->state == PYCONC_PENDING) {
             struct pyconc_source *source = outcome->source;
             if (source->ops->help != NULL &&
                 source->ops->help(source, outcome->task) < 0) {

@@ -215,6 +215,7 @@ module_exec(PyObject *module)
         import_all(state) < 0 || add_types(module, state) < 0 ||
         add_debug_build(module) < 0 ||
         PyModule_AddFunctions(module, pyconc_codec_methods) < 0 ||
+        PyModule_AddFunctions(module, pyconc_native_methods) < 0 ||
         PyModule_AddFunctions(module, pyconc_probe_methods) < 0 ||
         PyModule_AddFunctions(module, pyconc_worker_methods) < 0) {
         return -1;
@@ -272,6 +273,12 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->load_main);
     Py_VISIT(state->report_error);
     Py_VISIT(state->corruption_error);
+    Py_VISIT(state->native_function);
+    Py_VISIT(state->native_plan);
+    Py_VISIT(state->native_number);
+    Py_VISIT(state->native_pointer);
+    Py_VISIT(state->native_result);
+    Py_VISIT(state->native_plans);
     return state->codec == NULL
                ? 0
                : pyconc_codec_traverse(state->codec, visit, arg);
@@ -327,6 +334,12 @@ module_clear(PyObject *module)
     Py_CLEAR(state->load_main);
     Py_CLEAR(state->report_error);
     Py_CLEAR(state->corruption_error);
+    Py_CLEAR(state->native_function);
+    Py_CLEAR(state->native_plan);
+    Py_CLEAR(state->native_number);
+    Py_CLEAR(state->native_pointer);
+    Py_CLEAR(state->native_result);
+    Py_CLEAR(state->native_plans);
     Py_CLEAR(state->str_add_result);
     Py_CLEAR(state->str_add_exception);
     Py_CLEAR(state->str_add_cancelled);

@@ -54,7 +54,7 @@ schedule_plan(PyObject *self, struct pyconc_engine *base,
     PyObject *future = pyconc_timers_schedule(engine, plan);
 
     if (future == NULL) {
-        pyconc_submitter_refused(self, base);
+        pyconc_executor_refused(self, base);
         return NULL;
     }
     struct pyconc_timers *timers = engine->timers;
@@ -62,7 +62,7 @@ schedule_plan(PyObject *self, struct pyconc_engine *base,
         return future;
     }
     timers->sleeper = PYCONC_SLEEPER_STARTING;
-    if (pyconc_submitter_hook(self, "_watch") == 0) {
+    if (pyconc_executor_hook(self, "_watch") == 0) {
         return future;
     }
     if (timers->sleeper == PYCONC_SLEEPER_STARTING) {
@@ -109,7 +109,7 @@ schedule(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
     }
     plan.due_ns =
         delay_ns < CONC_NEVER - now_ns ? now_ns + delay_ns : CONC_NEVER;
-    struct pyconc_engine *engine = pyconc_submitter_open(self);
+    struct pyconc_engine *engine = pyconc_executor_open(self);
     if (engine == NULL) {
         return NULL;
     }
@@ -119,11 +119,11 @@ schedule(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
         return NULL;
     }
     if (PYCONC_THREAD_ENGINE(engine)->timers == NULL &&
-        pyconc_submitter_hook(self, "_enable_timers") < 0) {
+        pyconc_executor_hook(self, "_enable_timers") < 0) {
         return NULL;
     }
-    if (pyconc_submitter_pack(arguments, first + 1, count, names,
-                              &plan.arguments, &plan.keywords) < 0) {
+    if (pyconc_executor_pack(arguments, first + 1, count, names,
+                             &plan.arguments, &plan.keywords) < 0) {
         return NULL;
     }
     PyObject *future = schedule_plan(self, engine, &plan);

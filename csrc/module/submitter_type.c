@@ -5,6 +5,7 @@
 #include "module/module.h"
 #include "pool/results.h"
 #include "py/compat.h"
+#include "threads/engine.h"
 
 struct submitter {
     PyObject_HEAD
@@ -14,7 +15,7 @@ struct submitter {
 #define AS_SUBMITTER(object) ((struct submitter *)(object))
 
 int
-pyconc_submitter_hook(PyObject *self, const char *name)
+pyconc_executor_hook(PyObject *self, const char *name)
 {
     PyObject *result = PyObject_CallMethod(self, name, NULL);
 
@@ -26,12 +27,12 @@ pyconc_submitter_hook(PyObject *self, const char *name)
  * broke while it started is not refused: the task that started it was there
  * before, as in the stdlib. */
 struct pyconc_engine *
-pyconc_submitter_open(PyObject *self)
+pyconc_executor_open(PyObject *self)
 {
     struct submitter *submitter = AS_SUBMITTER(self);
     int first = submitter->engine == NULL;
 
-    if (first && pyconc_submitter_hook(self, "_open") < 0) {
+    if (first && pyconc_executor_hook(self, "_open") < 0) {
         return NULL;
     }
     struct pyconc_engine *engine = PYCONC_ENGINE(submitter->engine);
@@ -44,7 +45,7 @@ pyconc_submitter_open(PyObject *self)
     }
     if (engine->phase != PYCONC_ENGINE_OPEN || engine->broken != NULL ||
         !pyconc_engine_adopt(engine)) {
-        if (pyconc_submitter_hook(self, "_refuse") == 0) {
+        if (pyconc_executor_hook(self, "_refuse") == 0) {
             (void)pyconc_engine_check_open(engine);
         }
         return NULL;
@@ -53,12 +54,12 @@ pyconc_submitter_open(PyObject *self)
 }
 
 void
-pyconc_submitter_refused(PyObject *self, struct pyconc_engine *engine)
+pyconc_executor_refused(PyObject *self, struct pyconc_engine *engine)
 {
     if (engine->phase != PYCONC_ENGINE_OPEN &&
         PyErr_ExceptionMatches(PyExc_ValueError)) {
         PyErr_Clear();
-        if (pyconc_submitter_hook(self, "_refuse") == 0) {
+        if (pyconc_executor_hook(self, "_refuse") == 0) {
             PyErr_SetString(PyExc_RuntimeError,
                             "cannot schedule new futures after shutdown");
         }
@@ -66,9 +67,9 @@ pyconc_submitter_refused(PyObject *self, struct pyconc_engine *engine)
 }
 
 int
-pyconc_submitter_pack(PyObject *const *arguments, Py_ssize_t first,
-                      Py_ssize_t count, PyObject *names, PyObject **positional,
-                      PyObject **keywords)
+pyconc_executor_pack(PyObject *const *arguments, Py_ssize_t first,
+                     Py_ssize_t count, PyObject *names, PyObject **positional,
+                     PyObject **keywords)
 {
     *positional = PyTuple_New(count - first);
     *keywords = NULL;
@@ -96,14 +97,12 @@ pyconc_submitter_pack(PyObject *const *arguments, Py_ssize_t first,
     return 0;
 }
 
-/* More work than workers: start another, if the start method allows that. */
-static int
-grow(PyObject *self, struct pyconc_engine *engine)
+int
+pyconc_executor_grow(PyObject *self)
 {
-    if (!engine->ops->wants_worker(engine)) {
-        return 0;
-    }
-    int status = pyconc_submitter_hook(self, "_grow");
+    struct pyconc_engine *engine = PYCONC_ENGINE(AS_SUBMITTER(self)->engine);
+    int status = pyconc_executor_hook(self, "_grow");
+
     if (engine->ops->has_grown != NULL) {
         engine->ops->has_grown(engine);
     }
@@ -112,26 +111,35 @@ grow(PyObject *self, struct pyconc_engine *engine)
 
 static PyObject *
 submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
-           PyObject *arguments, PyObject *keywords)
+           PyObject *arguments, PyObject *keywords,
+           struct pyconc_native *native)
 {
     struct pyconc_future *future = pyconc_future_new(
         (PyTypeObject *)engine->future_type, &engine->source);
 
     if (future == NULL) {
+        pyconc_native_free(native);
         return NULL;
     }
     if (engine->broken != NULL) {
+        pyconc_native_free(native);
         pyconc_outcome_arrive(&future->outcome, Py_NewRef(engine->broken),
                               PYCONC_VALUE_EXCEPTION, 0);
         return (PyObject *)future;
     }
-    if (pyconc_submit_call(engine, &future->outcome, callable, arguments,
-                           keywords) < 0) {
+    int status = native != NULL
+                     ? pyconc_thread_submit_native(
+                           PYCONC_THREAD_ENGINE(engine), &future->outcome,
+                           callable, arguments, native)
+                     : pyconc_submit_call(engine, &future->outcome, callable,
+                                          arguments, keywords);
+    if (status < 0) {
         Py_DECREF(future);
-        pyconc_submitter_refused(self, engine);
+        pyconc_executor_refused(self, engine);
         return NULL;
     }
-    if (grow(self, engine) < 0) {
+    /* More work than workers: start another, if the start method allows. */
+    if (engine->ops->wants_worker(engine) && pyconc_executor_grow(self) < 0) {
         /* The caller is told; nobody may ever come for the task. */
         PyObject *error = pyconc_error_take();
         PyObject *cancelled =
@@ -145,6 +153,19 @@ submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
     return (PyObject *)future;
 }
 
+PyObject *
+pyconc_executor_submit(PyObject *self, PyObject *callable, PyObject *arguments,
+                       PyObject *keywords, struct pyconc_native *native)
+{
+    struct pyconc_engine *engine = pyconc_executor_open(self);
+
+    if (engine == NULL) {
+        pyconc_native_free(native);
+        return NULL;
+    }
+    return submit_one(self, engine, callable, arguments, keywords, native);
+}
+
 static PyObject *
 submit(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
        PyObject *names)
@@ -156,17 +177,17 @@ submit(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
                      _PyType_Name(Py_TYPE(self)));
         return NULL;
     }
-    struct pyconc_engine *engine = pyconc_submitter_open(self);
+    struct pyconc_engine *engine = pyconc_executor_open(self);
     if (engine == NULL) {
         return NULL;
     }
     PyObject *positional, *keywords;
-    if (pyconc_submitter_pack(arguments, 1, count, names, &positional,
-                              &keywords) < 0) {
+    if (pyconc_executor_pack(arguments, 1, count, names, &positional,
+                             &keywords) < 0) {
         return NULL;
     }
     PyObject *result =
-        submit_one(self, engine, arguments[0], positional, keywords);
+        submit_one(self, engine, arguments[0], positional, keywords, NULL);
     Py_XDECREF(keywords);
     Py_DECREF(positional);
     return result;
@@ -183,7 +204,7 @@ submit_each(PyObject *self, PyObject *arguments)
                           &limit)) {
         return NULL;
     }
-    struct pyconc_engine *engine = pyconc_submitter_open(self);
+    struct pyconc_engine *engine = pyconc_executor_open(self);
     PyObject *futures = engine == NULL ? NULL : PyList_New(0);
     if (futures == NULL) {
         return NULL;
@@ -193,11 +214,11 @@ submit_each(PyObject *self, PyObject *arguments)
         if (item == NULL) {
             break;
         }
-        engine = pyconc_submitter_open(
+        engine = pyconc_executor_open(
             self); /* the iterator may have done anything */
-        PyObject *future =
-            engine == NULL ? NULL
-                           : submit_one(self, engine, callable, item, NULL);
+        PyObject *future = engine == NULL ? NULL
+                                          : submit_one(self, engine, callable,
+                                                       item, NULL, NULL);
         Py_DECREF(item);
         if (future == NULL || PyList_Append(futures, future) < 0) {
             Py_XDECREF(future);

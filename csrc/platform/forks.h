@@ -12,8 +12,12 @@ int conc_forks_watch(void);
 /* How many forks lie between the first conc_forks_watch and this process. */
 uint32_t conc_forks_count(void);
 
-/* pthread_self() of the thread that forked this process off, which is the only
- * one that came along; 0: none did. */
-unsigned long conc_forks_survivor(void);
+/* A number of this thread's own: unlike the kernel's and pthread's it is never
+ * used again, not in a child either. */
+uint64_t conc_thread_serial(void);
+
+/* That of the thread that forked this process off, the only one that came
+ * along; 0: none did. */
+uint64_t conc_forks_survivor(void);
 
 #endif

@@ -270,7 +270,7 @@ pyconc_engine_collect(struct pyconc_engine *engine)
     }
     source->collector = NULL;
     engine->has_collector = 0;
-    pyconc_single_free(single);
+    pyconc_single_drop(single);
 }
 
 int
@@ -318,6 +318,6 @@ pyconc_engine_wait_on(struct pyconc_engine *engine, struct pyconc_link **list,
             break;
         }
     }
-    pyconc_single_free(single);
+    pyconc_single_drop(single);
     return status;
 }

@@ -57,8 +57,8 @@ pyconc_park_politely_nogil(uint32_t let_go_seen)
 
 /* Signal handlers run in the main thread only.  After a fork the forking
  * thread is the child's main thread, for the kernel as for Python. */
-static int
-is_main_thread(void)
+int
+pyconc_is_main_thread(void)
 {
     return gettid() == getpid();
 }
@@ -66,7 +66,7 @@ is_main_thread(void)
 int64_t
 pyconc_sleep_limit_ns(int64_t deadline_ns)
 {
-    if (!is_main_thread()) {
+    if (!pyconc_is_main_thread()) {
         return deadline_ns;
     }
     int64_t check_ns = conc_deadline_after(SIGNAL_CHECK_NS);

@@ -18,6 +18,9 @@ extern _Atomic uint32_t pyconc_let_go;
 /* As the waiting side: wait for that moment.  GIL: not held. */
 void pyconc_park_politely_nogil(uint32_t let_go_seen);
 
+/* Whether this thread runs Python's signal handlers. */
+int pyconc_is_main_thread(void);
+
 /* Until when a thread may sleep without looking at signals: the main thread
  * looks every 250 ms, for one that lands between the last look and the futex
  * call does not interrupt the sleep. */

@@ -61,6 +61,14 @@ struct pyconc_state {
     PyObject *load_main;    /* bytes -> function */
     PyObject *report_error; /* exception of a callback -> reported */
 
+    /* from pyconc._signatures, at first need */
+    PyObject *native_function; /* ctypes' type of function pointers */
+    PyObject *native_plan;     /* function -> bytes */
+    PyObject *native_number;   /* (type, argument, is it real) -> number */
+    PyObject *native_pointer;  /* (type, argument) -> (address, to be kept) */
+    PyObject *native_result;   /* (function, bits) -> object */
+    PyObject *native_plans;    /* dict; set last */
+
     PyObject *corruption_error;
     PyObject *queue_shutdown; /* pyconc.errors.ShutDown */
     PyObject *str_add_result;

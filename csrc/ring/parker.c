@@ -20,6 +20,14 @@ conc_parker_reset(struct conc_parker *parker)
     conc_store_rlx(&parker->word, CONC_PARKER_AWAKE);
 }
 
+void
+conc_parker_take_wake(struct conc_parker *parker)
+{
+    uint32_t woken = CONC_PARKER_WOKEN;
+
+    (void)conc_cas_sc(&parker->word, &woken, CONC_PARKER_AWAKE); /* K2 */
+}
+
 int
 conc_parker_wake(struct conc_parker *parker)
 {

@@ -69,6 +69,10 @@ struct conc_parker { /* zeroed memory is valid */
 /* By the owner, while nobody can wake: a new wait begins. */
 void conc_parker_reset(struct conc_parker *parker);
 
+/* By the owner, whom others may wake all the time: note a wake.  What the
+ * wakers did before is seen, and later wakes are not lost. */
+void conc_parker_take_wake(struct conc_parker *parker);
+
 /* By anybody.  Returns the number of system calls. */
 int conc_parker_wake(struct conc_parker *parker);
 

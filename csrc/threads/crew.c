@@ -27,8 +27,11 @@
  * Edges:
  *   Q1 -> Q2  added: a task is queued before somebody relies on the watch.
  *   R1 -> R2  parker (ring/parker.c): the watch is left before the last look
- *             at `added`. */
+ *             at `added`.
+ *   N1 -> N2  errand, is_roused: written before the worker is woken; the
+ * worker looks at them after it has noted the wake. */
 #include "platform/clock.h"
+#include "platform/cpus.h"
 #include "platform/forks.h"
 #include "platform/status.h"
 #include "py/compat.h"
@@ -126,6 +129,7 @@ rouse(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker)
     /* relaxed: a hint */
     worker->let_go_seen = conc_load_rlx(&pyconc_let_go);
     conc_patience_waker(&worker->patience);
+    conc_store_sc(&worker->is_roused, 1); /* N1 */
     (void)conc_parker_wake(&worker->parker);
 }
 
@@ -170,6 +174,52 @@ pass_on(struct pyconc_thread_engine *engine)
         /* Cannot be: who is woken is taken out of the list first. */
         remove_idle(engine, worker);
     }
+}
+
+struct pyconc_thread_worker *
+pyconc_thread_borrow(struct pyconc_thread_engine *engine, const void *borrower)
+{
+    struct pyconc_thread_worker *worker = engine->newest;
+
+    /* The sentinel keeps its watch while there is something to watch. */
+    if (worker != NULL && worker == engine->sentinel && engine->queued > 0) {
+        worker = worker->older;
+    }
+    if (worker == NULL || engine->halted) {
+        return NULL;
+    }
+    remove_idle(engine, worker);
+    worker->borrower = borrower;
+    return worker;
+}
+
+void
+pyconc_thread_send(struct pyconc_thread_worker *worker,
+                   struct pyconc_errand *errand)
+{
+    conc_store_rlx(&worker->is_back, 0);    /* nobody looks yet */
+    conc_store_sc(&worker->errand, errand); /* N1 */
+    conc_patience_waker(&worker->patience);
+    (void)conc_parker_wake(&worker->parker);
+}
+
+void
+pyconc_thread_give_back(struct pyconc_thread_engine *engine,
+                        struct pyconc_thread_worker *worker)
+{
+    worker->borrower = NULL;
+    conc_store_rlx(&worker->is_back, 1); /* a hint */
+    if (engine->queued == 0 && engine->base.phase == PYCONC_ENGINE_OPEN &&
+        !engine->halted && !worker->is_dismissed) {
+        push_idle(engine, worker);
+        return;
+    }
+    /* Something has happened that it was not there to be told of. */
+    if (engine->rousing == NULL) {
+        engine->rousing = worker;
+        engine->burst = 1;
+    }
+    rouse(engine, worker);
 }
 
 void
@@ -253,13 +303,15 @@ watch_nogil(struct pyconc_thread_engine *engine,
     }
 }
 
-/* Without the GIL: spin, sleep, watch.  CONC_OK: there is work; CONC_AGAIN:
- * roused; CONC_TIMEOUT.  *slept_ns stays 0 if spinning was enough. */
+/* Without the GIL: spin, sleep, watch, until the parker is woken (CONC_AGAIN),
+ * the deadline has passed (CONC_TIMEOUT) or there is work (CONC_OK).
+ * *slept_ns is 0 if spinning was enough. */
 static int
-idle_nogil(struct pyconc_thread_engine *engine,
+rest_nogil(struct pyconc_thread_engine *engine,
            struct pyconc_thread_worker *worker, int64_t deadline_ns,
            int64_t spin_ns, int64_t *slept_ns)
 {
+    *slept_ns = 0;
     if (spin_ns > 0) {
         int found = 0;
         /* The thread with the GIL needs a CPU as well. */
@@ -269,7 +321,6 @@ idle_nogil(struct pyconc_thread_engine *engine,
         }
         conc_fetch_add_rlx(&spinners, UINT32_MAX);
         if (found && conc_parker_is_woken(&worker->parker)) {
-            pyconc_park_politely_nogil(worker->let_go_seen);
             return CONC_AGAIN;
         }
     }
@@ -294,22 +345,69 @@ idle_nogil(struct pyconc_thread_engine *engine,
     return status;
 }
 
+/* As rest_nogil, but for errands, which are done here. */
+static int
+idle_nogil(struct pyconc_thread_engine *engine,
+           struct pyconc_thread_worker *worker, int64_t deadline_ns,
+           int64_t spin_ns, int64_t *slept_ns)
+{
+    for (;;) {
+        int status =
+            rest_nogil(engine, worker, deadline_ns, spin_ns, slept_ns);
+        if (status != CONC_AGAIN) {
+            return status;
+        }
+        /* Not on the CPU of whoever sent it, who waits for it.  Read now:
+         * once the errand is done the next one may be on its way. */
+        int32_t waker = worker->patience.waker;
+        uint32_t let_go_seen = worker->let_go_seen;
+        conc_parker_take_wake(&worker->parker);
+        struct pyconc_errand *errand =
+            conc_exchange_acqrel(&worker->errand, NULL); /* N2 */
+        if (errand != NULL) {
+            if (errand->run(errand)) {
+                return CONC_AGAIN;
+            }
+        }
+        else if (conc_load_sc(&worker->is_roused)) { /* N2 */
+            if (*slept_ns == 0) {
+                pyconc_park_politely_nogil(let_go_seen);
+            }
+            return CONC_AGAIN;
+        }
+        /* else: woken for an errand that was called off */
+        spin_ns =
+            engine->base.source.spin_limit > 0 && waker != conc_cpu_now() + 1
+                ? CONC_SPIN_NS
+                : 0;
+    }
+}
+
 /* Become idle until there is something to do.  As idle_nogil. */
 static int
 idle(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker,
      int64_t deadline_ns)
 {
-    int64_t spin_ns = 0, slept_ns = 0;
+    int64_t spin_ns = 0, slept_ns;
 
     if (engine->base.source.spin_limit > 0) {
         spin_ns = conc_patience_spin_ns(&worker->patience);
     }
     conc_parker_reset(&worker->parker);
+    conc_store_rlx(&worker->is_roused, 0); /* relaxed: nobody looks yet */
     push_idle(engine, worker);
     PyThreadState *thread_state = PyEval_SaveThread();
     stays(engine, worker); /* the GIL is free now */
     int status = idle_nogil(engine, worker, deadline_ns, spin_ns, &slept_ns);
     PyEval_RestoreThread(thread_state);
+    struct pyconc_errand *errand;
+    while ((errand = conc_exchange_acqrel(&worker->errand, NULL)) != NULL) {
+        /* N2: it came while this thread was on its way. */
+        Py_BEGIN_ALLOW_THREADS(void)
+        errand->run(errand);
+        Py_END_ALLOW_THREADS
+    }
+    worker->borrower = NULL; /* here it is */
     if (slept_ns == 0) {
         conc_patience_hit(&worker->patience);
     }
@@ -406,8 +504,15 @@ run_tasks(struct pyconc_thread_engine *engine,
           struct pyconc_thread_worker *worker, Py_ssize_t limit)
 {
     uint32_t forks = conc_forks_count();
-    struct pyconc_thread_task *task;
+    struct pyconc_thread_task *task = worker->task;
 
+    if (task != NULL) { /* that it was sent to run */
+        stays(engine, worker);
+        pyconc_native_reap(engine, task);
+        if (CONC_UNLIKELY(forks != conc_forks_count())) {
+            return 1;
+        }
+    }
     while (limit-- > 0 && !engine->halted && !worker->is_dismissed &&
            (task = pyconc_thread_take(engine)) != NULL) {
         int may_hold = !PyFunction_Check(task->callable);
@@ -449,6 +554,10 @@ pyconc_thread_work(struct pyconc_thread_engine *engine)
         if (run_tasks(engine, worker, limit) != 0) {
             current = NULL;
             return 0;
+        }
+        if (pyconc_thread_join_ranges(engine)) {
+            limit = PY_SSIZE_T_MAX;
+            continue; /* tasks may have come */
         }
         int starting = engine->queued > 0;
         if (engine->halted || worker->is_dismissed ||
@@ -502,6 +611,7 @@ pyconc_thread_after_fork(struct pyconc_thread_engine *engine)
         engine->base.forks = conc_forks_count(); /* an executor's: it grows */
     }
     engine->workers = engine->newest = engine->oldest = NULL;
+    engine->hosted = NULL;
     engine->rousing = engine->sentinel = NULL;
     engine->idle_count = engine->worker_count = 0;
     conc_store_rlx(&engine->busy, 0); /* as all of this: alone by now */

@@ -10,7 +10,8 @@
  *   T2  While tasks are queued and workers idle, one of the idle was roused
  *       and has yet to look, or the sentinel watches (crew.c).
  *   T3  A worker is in the idle list from before it lets go of the GIL until
- *       somebody with the GIL takes it out: who rouses it, or itself.
+ *       somebody with the GIL takes it out: who rouses it, or itself; or who
+ *       borrows it for an errand, and puts it back.
  *   T4  `pending` counts the tasks that are queued or running. */
 #ifndef PYCONC_THREADS_ENGINE_H
 #define PYCONC_THREADS_ENGINE_H
@@ -29,6 +30,15 @@ enum pyconc_call {
     PYCONC_CALL_EACH_STAR, /* [f(*x) for x in arguments] */
 };
 
+/* What an idle worker does without taking the GIL. */
+struct pyconc_errand {
+    /* Whether the worker then needs the GIL.  GIL: not held. */
+    int (*run)(struct pyconc_errand *errand);
+};
+
+struct pyconc_native;
+struct conc_team;
+
 struct pyconc_thread_task {
     struct pyconc_thread_task *next;
     struct pyconc_thread_task *previous;
@@ -42,6 +52,7 @@ struct pyconc_thread_task {
     PyObject *arguments;                /* owns */
     PyObject *keywords;                 /* owns, or NULL */
     PyObject *context;                  /* owns, or NULL: the worker's own */
+    struct pyconc_native *native; /* owns; a C function, or NULL: native.c */
     Py_ssize_t index;
     uint8_t target; /* enum pyconc_target */
     uint8_t call;   /* enum pyconc_call */
@@ -64,7 +75,11 @@ struct pyconc_thread_worker {
     uint8_t is_idle;      /* in the idle list */
     uint8_t is_leaving;   /* counted in source.leaving */
     struct conc_patience patience;
-    uint8_t is_dismissed; /* leaves after its task */
+    _Atomic(struct pyconc_errand *) errand; /* N1 -> N2, crew.c */
+    _Atomic uint32_t is_roused; /* woken to take the GIL; N1 -> N2 as well */
+    const void *borrower;       /* who will put it back; NULL: nobody */
+    _Atomic uint32_t is_back;   /* it was put back: a hint */
+    uint8_t is_dismissed;       /* leaves after its task */
     int64_t gil_since_ns; /* when others could have had the GIL; 0: unknown */
 };
 
@@ -87,6 +102,7 @@ struct pyconc_thread_engine {
     uint32_t burst;                        /* the next sentinel's */
 
     struct pyconc_thread_worker *workers; /* all, in their loop */
+    struct pyconc_hosted *hosted; /* ranges that workers may join: native.c */
 
     Py_ssize_t worker_limit;
     Py_ssize_t worker_count; /* threads that work or will: counted by who
@@ -115,11 +131,6 @@ void pyconc_thread_take_out(struct pyconc_thread_engine *engine,
 void pyconc_thread_enqueue(struct pyconc_thread_engine *engine,
                            struct pyconc_thread_task *task);
 
-/* Complete a task that the caller took with this error (borrowed).  Frees it;
- * runs user code. */
-void pyconc_thread_fail_task(struct pyconc_thread_engine *engine,
-                             struct pyconc_thread_task *task, PyObject *error);
-
 /* Run a task that the caller took, and complete it; `worker` is the one that
  * this thread is.  Runs user code. */
 void pyconc_thread_run_task(struct pyconc_thread_engine *engine,
@@ -130,6 +141,49 @@ void pyconc_thread_run_task(struct pyconc_thread_engine *engine,
 void pyconc_thread_abandon(struct pyconc_thread_engine *engine,
                            struct pyconc_thread_task *task, PyObject *error);
 
+/* Complete a task that the caller took (steals value), or what a native task
+ * was for, without reading what the worker may still write.  Frees it; runs
+ * user code. */
+void pyconc_thread_complete(struct pyconc_thread_engine *engine,
+                            struct pyconc_thread_task *task, PyObject *value,
+                            uint8_t kind);
+
+/* Queue a task that calls a C function (steals `native`); callable and
+ * arguments are what it keeps alive.  It runs at once, without the GIL, if a
+ * worker is to spare.  0, or -1 with an exception. */
+int pyconc_thread_submit_native(struct pyconc_thread_engine *engine,
+                                struct pyconc_outcome *outcome,
+                                PyObject *callable, PyObject *arguments,
+                                struct pyconc_native *native);
+
+/* --- native.c ------------------------------------------------------------ */
+
+/* A worker that holds the GIL and has nothing to do joins ranges that are
+ * worked off: whether it did. */
+int pyconc_thread_join_ranges(struct pyconc_thread_engine *engine);
+
+/* Call the C function of a task that was queued: the value, or NULL with an
+ * exception.  GIL: released inside. */
+PyObject *pyconc_native_run(struct pyconc_native *native);
+
+/* Send a borrowed worker to run a task. */
+void pyconc_native_send(struct pyconc_thread_task *task,
+                        struct pyconc_thread_worker *worker);
+
+/* Complete the task that this worker was sent to run, and has run. */
+void pyconc_native_reap(struct pyconc_thread_engine *engine,
+                        struct pyconc_thread_task *task);
+
+/* The source's operations; see future/wait.h. */
+void pyconc_native_attend(struct pyconc_source *source,
+                          struct pyconc_outcome *outcome,
+                          struct pyconc_single *single);
+void pyconc_native_look(struct pyconc_source *source, void *attended);
+void pyconc_native_desert(struct pyconc_source *source,
+                          struct pyconc_single *single);
+
+void pyconc_native_free(struct pyconc_native *native);
+
 /* --- crew.c -------------------------------------------------------------- */
 
 /* A worker thread's life.  0, or -1 with an exception. */
@@ -137,6 +191,17 @@ int pyconc_thread_work(struct pyconc_thread_engine *engine);
 
 /* After a task was queued, or a worker was started: keep T2. */
 void pyconc_thread_published(struct pyconc_thread_engine *engine);
+
+/* Take an idle worker out of the list, to be sent on an errand; NULL: there is
+ * none to spare. */
+struct pyconc_thread_worker *
+pyconc_thread_borrow(struct pyconc_thread_engine *engine,
+                     const void *borrower);
+void pyconc_thread_send(struct pyconc_thread_worker *worker,
+                        struct pyconc_errand *errand);
+/* Put it back, when the errand is done or will do nothing any more. */
+void pyconc_thread_give_back(struct pyconc_thread_engine *engine,
+                             struct pyconc_thread_worker *worker);
 
 /* Make every idle worker look at the engine. */
 void pyconc_thread_rouse_all(struct pyconc_thread_engine *engine);

@@ -37,6 +37,19 @@ task_release(struct pyconc_thread_task *task)
     Py_CLEAR(task->arguments);
     Py_CLEAR(task->keywords);
     Py_CLEAR(task->context);
+    pyconc_native_free(task->native);
+    task->native = NULL;
+}
+
+/* The task is accepted. */
+static void
+count(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task)
+{
+    if (task->outcome != NULL) {
+        task->outcome->task = task;
+    }
+    engine->base.pending++;
+    pyconc_engine_accepted(&engine->base);
 }
 
 static void
@@ -51,9 +64,6 @@ add(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task)
         engine->last->next = task;
     }
     engine->last = task;
-    if (task->outcome != NULL) {
-        task->outcome->task = task;
-    }
     if (task->siblings != NULL) {
         if (task->siblings->last == NULL) {
             task->siblings->first = task;
@@ -65,10 +75,9 @@ add(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task)
         task->siblings->last = task;
     }
     engine->queued++;
-    engine->base.pending++;
     /* Q1, pairs with Q2 in crew.c */
     conc_store_sc(&engine->added, conc_load_rlx(&engine->added) + 1);
-    pyconc_engine_accepted(&engine->base);
+    count(engine, task);
 }
 
 void
@@ -198,6 +207,9 @@ call_plain(PyObject *callable, PyObject *arguments, PyObject *keywords)
 static PyObject *
 call(const struct pyconc_thread_task *task)
 {
+    if (task->native != NULL) {
+        return pyconc_native_run(task->native);
+    }
     switch ((enum pyconc_call)task->call) {
     case PYCONC_CALL_ITEM:
         return PyObject_CallOneArg(task->callable, task->arguments);
@@ -260,20 +272,14 @@ deliver(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task,
     engine->base.ops->settle(&engine->base);
 }
 
-static void
-complete(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task,
-         PyObject *value, uint8_t kind)
+void
+pyconc_thread_complete(struct pyconc_thread_engine *engine,
+                       struct pyconc_thread_task *task, PyObject *value,
+                       uint8_t kind)
 {
     task_release(task);
     deliver(engine, task, value, kind);
     PyMem_Free(task);
-}
-
-void
-pyconc_thread_fail_task(struct pyconc_thread_engine *engine,
-                        struct pyconc_thread_task *task, PyObject *error)
-{
-    complete(engine, task, Py_NewRef(error), PYCONC_VALUE_EXCEPTION);
 }
 
 /* Somebody else has set the future's result: there is nothing to run. */
@@ -316,7 +322,7 @@ pyconc_thread_run_task(struct pyconc_thread_engine *engine,
     if (engine->queued == 0 && task->outer == NULL) {
         pyconc_thread_leaves(engine, worker);
     }
-    complete(engine, task, value, kind);
+    pyconc_thread_complete(engine, task, value, kind);
 }
 
 void
@@ -397,6 +403,36 @@ call_op(struct pyconc_engine *base, struct pyconc_outcome *outcome,
         task->keywords = Py_NewRef(keywords);
     }
     return submit_task(AS_THREADS(base), task, 0);
+}
+
+int
+pyconc_thread_submit_native(struct pyconc_thread_engine *engine,
+                            struct pyconc_outcome *outcome, PyObject *callable,
+                            PyObject *arguments, struct pyconc_native *native)
+{
+    struct pyconc_thread_worker *worker = NULL;
+    struct pyconc_thread_task *task =
+        task_new(outcome->object, PYCONC_TARGET_OUTCOME, PYCONC_CALL_PLAIN,
+                 callable, arguments);
+
+    if (task == NULL) {
+        pyconc_native_free(native);
+        return -1;
+    }
+    task->outcome = outcome;
+    task->native = native;
+    if (engine->queued == 0 && engine->rousing == NULL &&
+        pyconc_engine_check_open(&engine->base) == 0) {
+        worker = pyconc_thread_borrow(engine, task);
+    }
+    if (worker == NULL) {
+        return submit_task(engine, task, 0);
+    }
+    count(engine, task);
+    outcome->state = PYCONC_RUNNING;
+    worker->task = task;
+    pyconc_native_send(task, worker);
+    return 0;
 }
 
 static int
@@ -538,7 +574,8 @@ fail_all(struct pyconc_thread_engine *engine, PyObject *error)
     struct pyconc_thread_task *task;
 
     while ((task = pyconc_thread_take(engine)) != NULL) {
-        complete(engine, task, Py_NewRef(error), PYCONC_VALUE_EXCEPTION);
+        pyconc_thread_complete(engine, task, Py_NewRef(error),
+                               PYCONC_VALUE_EXCEPTION);
     }
     while (engine->base.pool != NULL &&
            (task = find_running(engine)) != NULL) {
@@ -675,7 +712,8 @@ help(struct pyconc_source *source, void *queued)
         task->context = PyContext_New();
     }
     if (task->context == NULL) {
-        complete(engine, task, pyconc_error_take(), PYCONC_VALUE_EXCEPTION);
+        pyconc_thread_complete(engine, task, pyconc_error_take(),
+                               PYCONC_VALUE_EXCEPTION);
     }
     else {
         /* Nor does it handle the exception that the waiting task handles. */
@@ -725,5 +763,8 @@ const struct pyconc_source_ops pyconc_thread_source_ops = {
     .help = help,
     .await_time = await_time,
     .running = running,
+    .attend = pyconc_native_attend,
+    .look = pyconc_native_look,
+    .desert = pyconc_native_desert,
     .need_collector = need_collector,
 };

@@ -589,7 +589,8 @@ grow(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task,
     PyObject *error = pyconc_error_take();
     if (engine->worker_count == 0 && outcome->task == task) {
         pyconc_thread_take_out(engine, task);
-        pyconc_thread_fail_task(engine, task, error);
+        pyconc_thread_complete(engine, task, Py_NewRef(error),
+                               PYCONC_VALUE_EXCEPTION);
     }
     Py_DECREF(error);
 }
@@ -760,7 +761,8 @@ pyconc_timers_fail(struct pyconc_thread_engine *engine, PyObject *error)
         unset(engine, task);
         engine->base.pending++;
         PyObject *executor = count_one_less(engine);
-        pyconc_thread_fail_task(engine, task, error);
+        pyconc_thread_complete(engine, task, Py_NewRef(error),
+                               PYCONC_VALUE_EXCEPTION);
         Py_XDECREF(executor);
     }
     wake_sleeper(timers);

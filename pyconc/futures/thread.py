@@ -18,6 +18,7 @@ from concurrent.futures._base import LOGGER
 from concurrent.futures.thread import BrokenThreadPool
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from .. import _core
 from .._crew import ThreadGroup
 from ._base import Future
 from ._executor import Submitting, check_buffersize
@@ -158,6 +159,26 @@ class ThreadPoolExecutor(Submitting, concurrent.futures.ThreadPoolExecutor):
         def submit(
             self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
         ) -> Future[_T]: ...
+
+    def submit_native(self, function: Any, /, *args: Any) -> Future[Any]:
+        """Call a C function in a thread, without the GIL; return its Future.
+
+        function: a ctypes function pointer that declares argtypes, of C
+            scalars and pointers, and restype.
+        args: as many as there are argtypes, as ctypes would take them; numbers
+            are checked against the range of their types.  What they point to
+            must not move meanwhile; the arguments stay referenced.
+
+        The future is one that submit() could have returned.  If a thread is
+        idle the call begins at once, so that it cannot be cancelled.
+
+        Raises TypeError, OverflowError or ValueError for a function or
+        arguments that do not fit, before anything runs; RuntimeError after
+        shutdown().  A function that crashes takes the process with it.
+        Thread-safe.
+        """
+        future: Future[Any] = _core.submit_native(self, function, args)
+        return future
 
     def map(
         self,

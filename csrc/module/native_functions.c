@@ -1,0 +1,673 @@
+/* submit_native, run_range, map_range: C functions on a pool's threads, as
+ * pyconc/native.py calls them. */
+#include <limits.h>
+#include <string.h>
+
+#include "future/future.h"
+#include "module/module.h"
+#include "module/native_map.h"
+#include "platform/call.h"
+#include "py/arguments.h"
+#include "py/compat.h"
+#include "threads/native.h"
+
+/* The executor's engine, if it is one of threads and takes tasks. */
+static struct pyconc_thread_engine *
+open_threads(struct pyconc_state *state, PyObject *executor)
+{
+    struct pyconc_engine *engine = NULL;
+
+    if (PyObject_TypeCheck(executor, state->submitter_type)) {
+        engine = pyconc_executor_open(executor);
+        if (engine == NULL) {
+            return NULL;
+        }
+    }
+    if (engine == NULL || Py_TYPE(engine) != state->thread_engine_type) {
+        PyErr_Format(PyExc_TypeError,
+                     "native functions need a "
+                     "pyconc.futures.ThreadPoolExecutor, not %.200s",
+                     Py_TYPE(executor)->tp_name);
+        return NULL;
+    }
+    return PYCONC_THREAD_ENGINE(engine);
+}
+
+/* --- one call ------------------------------------------------------------ */
+
+/* What a parameter or a result is; after struct's format characters. */
+enum code {
+    CODE_VOID = 'v',
+    CODE_POINTER = 'P',
+    CODE_OTHER = 'O', /* a result that Python code makes an object of */
+};
+
+struct native_call {
+    struct pyconc_native base;
+    struct conc_call call;
+    struct pyconc_state *state;
+    PyObject *function; /* borrowed: the task owns it */
+    PyObject *kept;     /* owns; what pointers point to, or NULL */
+    char result;
+};
+
+static void
+native_call_run(struct pyconc_native *native)
+{
+    conc_call(&((struct native_call *)native)->call);
+}
+
+static void
+native_call_free(struct pyconc_native *native)
+{
+    struct native_call *self = (struct native_call *)native;
+
+    Py_XDECREF(self->kept);
+    PyMem_Free(self);
+}
+
+/* Its low bits as an integer of this size. */
+static PyObject *
+integer_from_bits(char code, uint64_t bits)
+{
+    switch (code) {
+    case 'b':
+        return PyLong_FromLong((int8_t)bits);
+    case 'B':
+        return PyLong_FromLong((uint8_t)bits);
+    case 'h':
+        return PyLong_FromLong((int16_t)bits);
+    case 'H':
+        return PyLong_FromLong((uint16_t)bits);
+    case 'i':
+        return PyLong_FromLong((int32_t)bits);
+    case 'I':
+        return PyLong_FromUnsignedLong((uint32_t)bits);
+    case 'q':
+        return PyLong_FromLongLong((int64_t)bits);
+    case '?':
+        return PyBool_FromLong((uint8_t)bits);
+    default:
+        return PyLong_FromUnsignedLongLong(bits);
+    }
+}
+
+static PyObject *
+native_call_result(struct pyconc_native *native)
+{
+    const struct native_call *self = (struct native_call *)native;
+    uint64_t bits = self->call.result;
+    double real;
+    float half;
+
+    switch (self->result) {
+    case CODE_VOID:
+        Py_RETURN_NONE;
+    case 'd':
+        memcpy(&real, &bits, sizeof(real));
+        return PyFloat_FromDouble(real);
+    case 'f':
+        memcpy(&half, &bits, sizeof(half));
+        return PyFloat_FromDouble((double)half);
+    case CODE_POINTER:
+        if (bits == 0) {
+            Py_RETURN_NONE;
+        }
+        return PyLong_FromUnsignedLongLong(bits);
+    case CODE_OTHER:
+        return PyObject_CallFunction(self->state->native_result, "OK",
+                                     self->function, bits);
+    default:
+        return integer_from_bits(self->result, bits);
+    }
+}
+
+static const struct pyconc_native_ops native_call_ops = {
+    .run = native_call_run,
+    .result = native_call_result,
+    .free = native_call_free,
+};
+
+/* An argument's number as an int or float object: most are one already. */
+static PyObject *
+number_of(struct pyconc_state *state, PyObject *type, PyObject *argument,
+          char code)
+{
+    int is_real = code == 'd' || code == 'f';
+
+    if (is_real ? PyFloat_Check(argument) || PyLong_Check(argument)
+                : PyLong_Check(argument)) {
+        return Py_NewRef(argument);
+    }
+    return PyObject_CallFunction(state->native_number, "OOi", type, argument,
+                                 is_real);
+}
+
+static int
+out_of_range(Py_ssize_t index, PyObject *type, PyObject *number)
+{
+    PyErr_Clear();
+    PyErr_Format(PyExc_OverflowError, "argument %zd: %R is out of range of %s",
+                 index + 1, number, ((PyTypeObject *)type)->tp_name);
+    return -1;
+}
+
+static const struct {
+    char code;
+    int64_t least;
+    uint64_t most;
+} ranges[] = {
+    {'b', INT8_MIN, INT8_MAX},   {'B', 0, UINT8_MAX},
+    {'h', INT16_MIN, INT16_MAX}, {'H', 0, UINT16_MAX},
+    {'i', INT32_MIN, INT32_MAX}, {'I', 0, UINT32_MAX},
+    {'q', INT64_MIN, INT64_MAX}, {'Q', 0, UINT64_MAX},
+};
+
+static int
+integer_to_bits(Py_ssize_t index, PyObject *type, PyObject *number, char code,
+                uint64_t *bits)
+{
+    size_t i = 0;
+    int overflow;
+
+    if (code == '?') {
+        *bits = (uint64_t)(PyObject_IsTrue(number) != 0);
+        return 0;
+    }
+    while (ranges[i].code != code) {
+        i++;
+    }
+    long long value = PyLong_AsLongLongAndOverflow(number, &overflow);
+    if (overflow > 0 && code == 'Q') {
+        *bits = PyLong_AsUnsignedLongLong(number);
+        return PyErr_Occurred() ? out_of_range(index, type, number) : 0;
+    }
+    if (overflow != 0 || value < ranges[i].least ||
+        (value > 0 && (uint64_t)value > ranges[i].most)) {
+        return out_of_range(index, type, number);
+    }
+    *bits = (uint64_t)value;
+    return 0;
+}
+
+static int
+real_to_bits(PyObject *number, char code, uint64_t *bits)
+{
+    double value = PyFloat_AsDouble(number);
+    float half = (float)value;
+
+    if (value == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    *bits = 0;
+    if (code == 'd') {
+        memcpy(bits, &value, sizeof(value));
+    }
+    else {
+        memcpy(bits, &half, sizeof(half));
+    }
+    return 0;
+}
+
+static int
+pointer_to_bits(struct native_call *self, PyObject *type, PyObject *argument,
+                uint64_t *bits)
+{
+    PyObject *pair = PyObject_CallFunctionObjArgs(self->state->native_pointer,
+                                                  type, argument, NULL);
+    unsigned long long address;
+    PyObject *kept;
+
+    if (pair == NULL) {
+        return -1;
+    }
+    int status = PyArg_ParseTuple(pair, "KO", &address, &kept) ? 0 : -1;
+    if (status == 0 && self->kept == NULL) {
+        self->kept = PyList_New(0);
+    }
+    if (status == 0 &&
+        (self->kept == NULL || PyList_Append(self->kept, kept) < 0)) {
+        status = -1;
+    }
+    Py_DECREF(pair);
+    *bits = address;
+    return status;
+}
+
+/* Put the arguments where the function takes them. */
+static int
+convert(struct native_call *self, const char *codes, PyObject *types,
+        PyObject *arguments)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(arguments);
+    int integers = 0, reals = 0;
+
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *type = PyTuple_GET_ITEM(types, i);
+        PyObject *argument = PyTuple_GET_ITEM(arguments, i);
+        char code = codes[i];
+        if (code == CODE_POINTER) {
+            if (pointer_to_bits(self, type, argument,
+                                &self->call.integers[integers++]) < 0) {
+                return -1;
+            }
+            continue;
+        }
+        PyObject *number = number_of(self->state, type, argument, code);
+        if (number == NULL) {
+            return -1;
+        }
+        int status =
+            code == 'd' || code == 'f'
+                ? real_to_bits(number, code, &self->call.reals[reals++])
+                : integer_to_bits(i, type, number, code,
+                                  &self->call.integers[integers++]);
+        Py_DECREF(number);
+        if (status < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+import_hooks(struct pyconc_state *state)
+{
+    if (state->native_plans != NULL) {
+        return 0;
+    }
+    PyObject *module = PyImport_ImportModule("pyconc._signatures");
+    if (module == NULL) {
+        return -1;
+    }
+    const struct {
+        PyObject **where;
+        const char *name;
+    } wanted[] = {
+        {&state->native_function, "CFuncPtr"},
+        {&state->native_plan, "plan"},
+        {&state->native_number, "number"},
+        {&state->native_pointer, "pointer"},
+        {&state->native_result, "result"},
+    };
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        Py_XSETREF(*wanted[i].where,
+                   PyObject_GetAttrString(module, wanted[i].name));
+        if (*wanted[i].where == NULL) {
+            Py_DECREF(module);
+            return -1;
+        }
+    }
+    Py_DECREF(module);
+    PyObject *plans = PyDict_New();
+    Py_XSETREF(state->native_plans, plans);
+    return plans == NULL ? -1 : 0;
+}
+
+/* How a function is called: bytes, the result's code and those of the
+ * parameters, or nothing if only ctypes can call it.  New reference. */
+static PyObject *
+plan_of(struct pyconc_state *state, PyObject *function, PyObject *types)
+{
+    PyObject *result = PyObject_GetAttrString(function, "restype");
+    PyObject *check =
+        result == NULL ? NULL : PyObject_GetAttrString(function, "errcheck");
+    PyObject *key = check == NULL ? NULL
+                                  : PyTuple_Pack(4, Py_TYPE(function), types,
+                                                 result, check);
+    PyObject *plan = NULL;
+
+    Py_XDECREF(result);
+    Py_XDECREF(check);
+    if (key != NULL) {
+        plan = Py_XNewRef(PyDict_GetItemWithError(state->native_plans, key));
+        if (plan == NULL && !PyErr_Occurred()) {
+            plan = PyObject_CallOneArg(state->native_plan, function);
+            if (plan != NULL &&
+                PyDict_SetItem(state->native_plans, key, plan) < 0) {
+                Py_CLEAR(plan);
+            }
+        }
+        Py_DECREF(key);
+    }
+    return plan;
+}
+
+static int
+address_of(PyObject *function, void (**address)(void))
+{
+    Py_buffer view;
+
+    if (PyObject_GetBuffer(function, &view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    memcpy(address, view.buf, sizeof(*address));
+    PyBuffer_Release(&view);
+    if (*address == NULL) {
+        PyErr_SetString(PyExc_ValueError, "the function pointer is NULL");
+        return -1;
+    }
+    return 0;
+}
+
+static struct native_call *
+native_call_new(struct pyconc_state *state, PyObject *function, PyObject *plan,
+                PyObject *types, PyObject *arguments)
+{
+    const char *codes = PyBytes_AS_STRING(plan);
+    struct native_call *self = PyMem_Calloc(1, sizeof(*self));
+
+    if (self == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    self->base.ops = &native_call_ops;
+    self->state = state;
+    self->function = function;
+    self->result = codes[0];
+    self->call.kind = codes[0] == CODE_VOID ? CONC_CALL_VOID
+                      : codes[0] == 'd'     ? CONC_CALL_DOUBLE
+                      : codes[0] == 'f'     ? CONC_CALL_FLOAT
+                                            : CONC_CALL_INTEGER;
+    if (address_of(function, &self->call.function) < 0 ||
+        convert(self, codes + 1, types, arguments) < 0) {
+        native_call_free(&self->base);
+        return NULL;
+    }
+    return self;
+}
+
+/* A tuple, None if the function does not declare them. */
+static PyObject *
+types_of(PyObject *function)
+{
+    PyObject *types = PyObject_GetAttrString(function, "argtypes");
+
+    if (types != NULL && types != Py_None && !PyTuple_CheckExact(types)) {
+        Py_SETREF(types, PySequence_Tuple(types));
+    }
+    return types;
+}
+
+static int
+check_count(PyObject *types, PyObject *arguments)
+{
+    if (PyTuple_GET_SIZE(types) == PyTuple_GET_SIZE(arguments)) {
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError,
+                 "this function takes %zd argument(s) (%zd given)",
+                 PyTuple_GET_SIZE(types), PyTuple_GET_SIZE(arguments));
+    return -1;
+}
+
+static PyObject *
+submit_native(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    struct pyconc_state *state = pyconc_state_of_module(module);
+
+    if (count != 3 || !PyTuple_CheckExact(given[2])) {
+        PyErr_SetString(PyExc_TypeError,
+                        "submit_native(executor, function, arguments)");
+        return NULL;
+    }
+    PyObject *executor = given[0], *function = given[1], *arguments = given[2];
+    struct pyconc_thread_engine *engine = open_threads(state, executor);
+    if (engine == NULL || import_hooks(state) < 0) {
+        return NULL;
+    }
+    if (!PyObject_IsInstance(function, state->native_function)) {
+        PyErr_Format(PyExc_TypeError,
+                     "submit_native() needs a ctypes function pointer, not "
+                     "%.200s",
+                     Py_TYPE(function)->tp_name);
+        return NULL;
+    }
+    PyObject *types = types_of(function);
+    PyObject *plan = types == NULL ? NULL : plan_of(state, function, types);
+    PyObject *future = NULL;
+    if (plan != NULL && check_count(types, arguments) == 0) {
+        if (PyBytes_GET_SIZE(plan) == 0 || !CONC_HAS_CALL) {
+            future = pyconc_executor_submit(executor, function, arguments,
+                                            NULL, NULL);
+        }
+        else {
+            struct native_call *call =
+                native_call_new(state, function, plan, types, arguments);
+            if (call != NULL) {
+                future = pyconc_executor_submit(executor, function, arguments,
+                                                NULL, &call->base);
+            }
+        }
+    }
+    Py_XDECREF(plan);
+    Py_XDECREF(types);
+    return future;
+}
+
+/* --- ranges -------------------------------------------------------------- */
+
+static int
+check_range(long long n, long long grain)
+{
+    if (n < 0) {
+        PyErr_SetString(PyExc_ValueError, "n must be >= 0");
+        return -1;
+    }
+    if (n > INT64_C(1) << 62) {
+        PyErr_SetString(PyExc_OverflowError, "n must be <= 2**62");
+        return -1;
+    }
+    if (grain < 0) {
+        PyErr_SetString(PyExc_ValueError, "grain must be >= 1");
+        return -1;
+    }
+    return 0;
+}
+
+int
+pyconc_run_range(struct pyconc_state *state, PyObject *executor,
+                 conc_range_function function, void *context, int64_t n,
+                 int64_t grain)
+{
+    struct pyconc_thread_engine *engine = open_threads(state, executor);
+
+    if (engine == NULL || n == 0) {
+        return engine == NULL ? -1 : 0;
+    }
+    Py_ssize_t threads = engine->worker_limit < (Py_ssize_t)state->cpu_count
+                             ? engine->worker_limit
+                             : (Py_ssize_t)state->cpu_count;
+    threads = threads < CONC_TEAM_SEATS_MAX ? threads : CONC_TEAM_SEATS_MAX;
+    threads = threads < n ? threads : (Py_ssize_t)n;
+    while (engine->worker_count < threads - 1) {
+        if (pyconc_executor_grow(executor) < 0) {
+            return -1;
+        }
+    }
+    Py_INCREF(engine);
+    int status = pyconc_thread_range(engine, function, context, n, grain,
+                                     (uint32_t)threads);
+    Py_DECREF(engine);
+    return status;
+}
+
+static PyObject *
+run_range(PyObject *module, PyObject *arguments)
+{
+    PyObject *executor, *context;
+    unsigned long long address;
+    long long n, grain;
+    struct pyconc_state *state = pyconc_state_of_module(module);
+    Py_buffer view = {.obj = NULL};
+    void *pointer = NULL;
+
+    if (!PyArg_ParseTuple(arguments, "OKLOL:run_range", &executor, &address,
+                          &n, &context, &grain) ||
+        check_range(n, grain) < 0 || open_threads(state, executor) == NULL) {
+        return NULL;
+    }
+    if (PyLong_Check(context)) {
+        pointer = PyLong_AsVoidPtr(context);
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    else if (PyObject_GetBuffer(context, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    else {
+        pointer = view.buf;
+    }
+    int status = pyconc_run_range(state, executor,
+                                  (conc_range_function)(uintptr_t)address,
+                                  pointer, n, grain);
+    if (view.obj != NULL) {
+        PyBuffer_Release(&view);
+    }
+    return status < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* A buffer's format as one of the codes, 0 if it is none. */
+static char
+code_of_format(const char *format)
+{
+    if (format == NULL) {
+        return 'B';
+    }
+    if (*format == '@' || *format == '=' ||
+        *format == (PY_LITTLE_ENDIAN ? '<' : '>')) {
+        format++;
+    }
+    if (format[0] == '\0' || format[1] != '\0') {
+        return 0;
+    }
+    switch (format[0]) {
+    case 'l':
+    case 'n':
+        return 'q'; /* of 8 bytes: see take_array */
+    case 'L':
+    case 'N':
+        return 'Q';
+    default:
+        return format[0];
+    }
+}
+
+static int
+take_array(PyObject *object, const char *name, char code, int writable,
+           Py_buffer *view)
+{
+    if (PyObject_GetBuffer(object, view,
+                           PyBUF_C_CONTIGUOUS | PyBUF_FORMAT |
+                               (writable ? PyBUF_WRITABLE : 0)) < 0) {
+        return -1;
+    }
+    static const char sizes[] = "bBhHiIqQfd";
+    const char *found = strchr(sizes, code);
+    Py_ssize_t size = (Py_ssize_t)1 << ((found - sizes) / 2);
+    if (code == 'f') {
+        size = sizeof(float);
+    }
+    else if (code == 'd') {
+        size = sizeof(double);
+    }
+    if (code_of_format(view->format) != code || view->itemsize != size) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s: items have the format '%s', but the function's type "
+                     "has '%c'",
+                     name, view->format == NULL ? "B" : view->format, code);
+    }
+    else if (view->len > 0 && (uintptr_t)view->buf % (size_t)size != 0) {
+        PyErr_Format(PyExc_ValueError, "%s: items are not aligned", name);
+    }
+    else {
+        return 0;
+    }
+    PyBuffer_Release(view);
+    view->obj = NULL;
+    return -1;
+}
+
+static int
+check_shape(const Py_buffer *view, const char *name, const Py_buffer *first)
+{
+    int equal = view->ndim == first->ndim;
+
+    for (int i = 0; equal && i < view->ndim; i++) {
+        equal = view->shape[i] == first->shape[i];
+    }
+    if (!equal) {
+        PyErr_Format(PyExc_ValueError,
+                     "%s: the shape differs from that of the first input",
+                     name);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+map_range(PyObject *module, PyObject *arguments)
+{
+    PyObject *executor, *first, *second, *output;
+    unsigned long long address;
+    int first_code, second_code;
+    struct pyconc_state *state = pyconc_state_of_module(module);
+    long long grain;
+
+    if (!PyArg_ParseTuple(arguments, "OKCCOOOL:map_range", &executor, &address,
+                          &first_code, &second_code, &first, &second, &output,
+                          &grain) ||
+        check_range(0, grain) < 0 || open_threads(state, executor) == NULL) {
+        return NULL;
+    }
+    conc_range_function function = pyconc_native_map_function(
+        (char)first_code, second == Py_None ? '\0' : (char)second_code);
+    if (function == NULL) {
+        PyErr_SetString(PyExc_TypeError,
+                        "the function's types must be integers of 1 to 8 "
+                        "bytes, float or double");
+        return NULL;
+    }
+    Py_buffer views[3] = {{.obj = NULL}, {.obj = NULL}, {.obj = NULL}};
+    int status = -1;
+    if (take_array(first, "first input", (char)first_code, 0, &views[0]) < 0 ||
+        (second != Py_None &&
+         (take_array(second, "second input", (char)second_code, 0, &views[1]) <
+              0 ||
+          check_shape(&views[1], "second input", &views[0]) < 0)) ||
+        take_array(output, "output", (char)first_code, 1, &views[2]) < 0 ||
+        check_shape(&views[2], "output", &views[0]) < 0) {
+        goto done;
+    }
+    struct pyconc_native_map map = {
+        .function = (void (*)(void))(uintptr_t)address,
+        .first = views[0].buf,
+        .second = views[1].buf,
+        .output = views[2].buf,
+    };
+    status = pyconc_run_range(state, executor, function, &map,
+                              views[0].len / views[0].itemsize, grain);
+done:
+    for (int i = 0; i < 3; i++) {
+        if (views[i].obj != NULL) {
+            PyBuffer_Release(&views[i]);
+        }
+    }
+    return status < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+PyMethodDef pyconc_native_methods[] = {
+    {"submit_native", PYCONC_FAST_METHOD(submit_native), METH_FASTCALL,
+     PyDoc_STR("submit_native($module, executor, function, arguments, /)\n"
+               "--\n\nCall a ctypes function in a thread of the executor.")},
+    {"run_range", run_range, METH_VARARGS,
+     PyDoc_STR("run_range($module, executor, address, n, context, grain, /)\n"
+               "--\n\nCall void f(int64_t, int64_t, void *) for parts of\n"
+               "range(n).")},
+    {"map_range", map_range, METH_VARARGS,
+     PyDoc_STR("map_range($module, executor, address, first_code,\n"
+               "          second_code, first, second, output, grain, /)\n"
+               "--\n\nCall T f(T) or T f(T, U) for each item.")},
+    {NULL, NULL, 0, NULL},
+};
