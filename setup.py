@@ -99,7 +99,7 @@ setup(
         Extension(
             "pyconc._core",
             sources=sorted(str(p) for p in Path("csrc").rglob("*.c")),
-            include_dirs=["csrc"],
+            include_dirs=["csrc", "pyconc/include"],
             extra_compile_args=compile_flags(),
             extra_link_args=link_flags(),
         )

@@ -9,6 +9,7 @@ Importing this package does no work: no process, thread or shared memory is
 made before a pool is.
 """
 
+import os
 import sys
 
 if sys.platform != "linux":
@@ -35,4 +36,10 @@ __all__ = [
     "ShutDown",
     "WorkerLostError",
     "__version__",
+    "get_include",
 ]
+
+
+def get_include() -> str:
+    """Return the directory of pyconc.h, for C and Cython extensions."""
+    return os.path.join(os.path.dirname(__file__), "include")

@@ -10,8 +10,10 @@ import ctypes
 import operator
 import re
 import sys
-from _ctypes import CFuncPtr, Structure, Union, _Pointer, _SimpleCData
+from _ctypes import CFuncPtr, _Pointer, _SimpleCData
 from typing import Any, NamedTuple
+
+from . import _core
 
 __all__ = ["CFuncPtr", "Signature", "number", "plan", "pointer", "result"]
 
@@ -37,11 +39,13 @@ _POINTERS = "PzZ"
 
 
 class Signature(NamedTuple):
-    """A C function and its types: format characters, P: pointer, v: none."""
+    """A C function: the codes of its result and of its parameters.
+
+    Format characters as in `struct`; P: a pointer, v: none.
+    """
 
     address: int
-    result: str
-    parameters: tuple[str, ...]
+    codes: bytes
     context: object = None  # that came with it
 
 
@@ -74,8 +78,7 @@ def plan(function: Any) -> bytes:
     """
     if function._flags_ & _PYTHON_API:
         raise TypeError(
-            "this function is called with the GIL held (PyDLL, PYFUNCTYPE): "
-            "use submit()"
+            "this function needs the GIL (PyDLL, PYFUNCTYPE): use submit()"
         )
     if function.errcheck is not None:
         raise TypeError(
@@ -217,31 +220,12 @@ def _from_text(address: int, text: str, context: object = None) -> Signature:
         raise TypeError(f"{text!r} is not the signature of a C function")
     inside = found[2].strip()
     names = [] if inside in ("", "void") else inside.split(",")
-    return Signature(
-        address,
-        _code_of_name(found[1]),
-        tuple(_code_of_name(name) for name in names),
-        context,
-    )
+    codes = "".join(_code_of_name(name) for name in [found[1], *names])
+    return Signature(address, codes.encode(), context)
 
 
 def _from_ctypes(function: Any) -> Signature:
-    if function._flags_ & _PYTHON_API:
-        raise TypeError(
-            "this function needs the GIL (PyDLL, PYFUNCTYPE): it cannot run "
-            "beside others"
-        )
-    if function.argtypes is None:
-        raise TypeError(
-            "declare what the function takes and returns: "
-            "function.argtypes = [...]; function.restype = ..."
-        )
-    returned = "v" if function.restype is None else _code(function.restype)
-    parameters = tuple(_code(kind) for kind in function.argtypes)
-    if returned is None or None in parameters:
-        raise TypeError("the function must take and return C scalars, pointers")
-    address = ctypes.cast(function, ctypes.c_void_p).value or 0
-    return Signature(address, returned, parameters)  # type: ignore[arg-type]
+    return Signature(*_core.signature(function))
 
 
 def _from_cffi(backend: Any, function: Any) -> Signature:
@@ -253,11 +237,8 @@ def _from_cffi(backend: Any, function: Any) -> Signature:
     if kind.ellipsis:
         raise TypeError("the function must not take variable arguments")
     word = backend.new_primitive_type("uintptr_t")
-    return Signature(
-        int(backend.cast(word, function)),
-        _code_of_name(kind.result.cname),
-        tuple(_code_of_name(argument.cname) for argument in kind.args),
-    )
+    codes = "".join(_code_of_name(k.cname) for k in [kind.result, *kind.args])
+    return Signature(int(backend.cast(word, function)), codes.encode())
 
 
 _capsule_name = ctypes.pythonapi.PyCapsule_GetName
@@ -314,7 +295,7 @@ def _resolve(function: Any) -> Signature:
     if is_capsule(function):
         return _from_capsule(function)
     backend = sys.modules.get("_cffi_backend")
-    if backend is not None and isinstance(function, backend.CData):
+    if backend is not None and isinstance(function, backend.FFI.CData):
         return _from_cffi(backend, function)
     wrapped = getattr(function, "ctypes", None)  # numba's @cfunc
     if isinstance(wrapped, CFuncPtr):
@@ -329,46 +310,38 @@ def _resolve(function: Any) -> Signature:
 
 def _from_scipy(callable_: Any) -> Signature:
     """A LowLevelCallable: a tuple with a capsule first."""
-    found = _from_capsule(callable_[0])
+    found = _from_capsule(tuple.__getitem__(callable_, 0))
     if callable_.user_data is None:
         return found
     return found._replace(context=callable_.user_data)
 
 
-def data(context: Any) -> tuple[object, object]:
-    """Return a context as an address or a buffer, and what must stay alive.
+_CData: Any = _SimpleCData.__base__
+_ADDRESSES = (_Pointer, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_wchar_p)
+
+
+def data(context: Any) -> Any:
+    """Return a context as an address, or the object itself: a buffer perhaps.
 
     Raises TypeError for what C code cannot be given.
     """
-    if context is None:
-        return 0, None
-    if isinstance(context, int):
-        return context, None
-    if isinstance(context, (Structure, Union, ctypes.Array)):
-        return ctypes.addressof(context), context
-    if isinstance(context, (_Pointer, ctypes.c_void_p, ctypes.c_char_p)):
-        return ctypes.cast(context, ctypes.c_void_p).value or 0, context
-    if isinstance(context, _SimpleCData):
-        return ctypes.addressof(context), context
-    if type(context).__name__ == "CArgObject":  # byref()
-        return ctypes.cast(context, ctypes.c_void_p).value or 0, context
-    if is_capsule(context):
-        return capsule_pointer(context), context
+    if isinstance(context, _CData):
+        if isinstance(context, _ADDRESSES):
+            return ctypes.cast(context, ctypes.c_void_p).value or 0
+        return ctypes.addressof(context)
+    kind = type(context).__name__
+    if kind == "CArgObject":  # byref()
+        return ctypes.cast(context, ctypes.c_void_p).value or 0
+    if kind == "PyCapsule":
+        return capsule_pointer(context)
     backend = sys.modules.get("_cffi_backend")
-    if backend is not None and isinstance(context, backend.CData):
-        kind = backend.typeof(context)
-        if kind.kind not in ("pointer", "array"):
-            raise TypeError(
-                f"context: a cffi {kind.cname!r} is not a pointer or array"
-            )
-        word = backend.new_primitive_type("uintptr_t")
-        pointer_kind = backend.new_pointer_type(backend.new_void_type())
-        return int(backend.cast(word, backend.cast(pointer_kind, context))), context
-    try:
-        memoryview(context)
-    except TypeError:
+    if backend is None or not isinstance(context, backend.FFI.CData):
+        return context
+    declared = backend.typeof(context)
+    if declared.kind not in ("pointer", "array"):
         raise TypeError(
-            "context must be None, an address, a buffer, or a ctypes or cffi "
-            f"object, not {type(context).__name__}"
-        ) from None
-    return context, context
+            f"context: a cffi {declared.cname!r} is not a pointer or array"
+        )
+    word = backend.new_primitive_type("uintptr_t")
+    void = backend.new_pointer_type(backend.new_void_type())
+    return int(backend.cast(word, backend.cast(void, context)))

@@ -21,7 +21,7 @@ __all__ = ["map", "parallel_for"]
 
 _lock = threading.Lock()
 _shared: ThreadPoolExecutor | None = None
-_range = ("v", ("q", "q", "P"))
+_RANGE = b"vqqP"
 
 
 def _executor(executor: ThreadPoolExecutor | None) -> ThreadPoolExecutor:
@@ -29,6 +29,8 @@ def _executor(executor: ThreadPoolExecutor | None) -> ThreadPoolExecutor:
     global _shared
     if executor is not None:
         return executor
+    if _shared is not None:
+        return _shared
     with _lock:
         if _shared is None:
             _shared = ThreadPoolExecutor(
@@ -89,18 +91,19 @@ def parallel_for(
 
     Thread-safe.  In a forked child new threads are started at need.
     """
-    found = _signatures.resolve(function)
-    if (found.result, found.parameters) != _range:
+    if isinstance(function, _signatures.CFuncPtr):
+        found: tuple[Any, ...] = _core.signature(function)
+    else:
+        found = _signatures.resolve(function)
+    if found[1] != _RANGE:
         raise TypeError(
             "the function must be void f(int64_t begin, int64_t end, "
             "void *context)"
         )
-    if context is None:
-        context = found.context
-    pointer, _kept = _signatures.data(context)
-    _core.run_range(
-        _executor(executor), found.address, n, pointer, _grain(grain)
-    )
+    if context is None and len(found) > 2:
+        context = found[2]
+    pointer = 0 if context is None else _signatures.data(context)
+    _core.run_range(_executor(executor), found[0], n, pointer, _grain(grain))
 
 
 def map(  # named as what it does
@@ -127,19 +130,19 @@ def map(  # named as what it does
     """
     found = _signatures.resolve(function)
     arrays = inputs if isinstance(inputs, tuple) else (inputs,)
-    codes = found.parameters
-    if len(codes) not in (1, 2) or found.result != codes[0]:
+    codes = found.codes
+    if len(codes) not in (2, 3) or codes[0] != codes[1]:
         raise TypeError("the function must be T f(T) or T f(T, U)")
-    if len(arrays) != len(codes):
+    if len(arrays) != len(codes) - 1:
         raise TypeError(
-            f"the function takes {len(codes)} array(s), not {len(arrays)}"
+            f"the function takes {len(codes) - 1} array(s), not {len(arrays)}"
         )
     first, second = (*arrays, None)[:2]
     _core.map_range(
         _executor(executor),
         found.address,
-        codes[0],
-        codes[-1],
+        chr(codes[1]),
+        chr(codes[-1]),
         first,
         second,
         outputs,

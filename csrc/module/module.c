@@ -100,6 +100,9 @@ intern_all(struct pyconc_state *state)
         {&state->str_add_result, "add_result"},
         {&state->str_add_exception, "add_exception"},
         {&state->str_add_cancelled, "add_cancelled"},
+        {&state->str_argtypes, "argtypes"},
+        {&state->str_restype, "restype"},
+        {&state->str_errcheck, "errcheck"},
         {&state->str_notify_all, "notify_all"},
         {&state->str_notify, "notify"},
         {&state->str_init, "_init"},
@@ -213,7 +216,7 @@ module_exec(PyObject *module)
     state->codec = pyconc_codec_new();
     if (state->codec == NULL || intern_all(state) < 0 ||
         import_all(state) < 0 || add_types(module, state) < 0 ||
-        add_debug_build(module) < 0 ||
+        add_debug_build(module) < 0 || pyconc_add_c_api(module) < 0 ||
         PyModule_AddFunctions(module, pyconc_codec_methods) < 0 ||
         PyModule_AddFunctions(module, pyconc_native_methods) < 0 ||
         PyModule_AddFunctions(module, pyconc_probe_methods) < 0 ||
@@ -343,6 +346,9 @@ module_clear(PyObject *module)
     Py_CLEAR(state->str_add_result);
     Py_CLEAR(state->str_add_exception);
     Py_CLEAR(state->str_add_cancelled);
+    Py_CLEAR(state->str_argtypes);
+    Py_CLEAR(state->str_restype);
+    Py_CLEAR(state->str_errcheck);
     Py_CLEAR(state->str_notify_all);
     Py_CLEAR(state->str_notify);
     Py_CLEAR(state->str_init);

@@ -31,6 +31,13 @@ int pyconc_executor_pack(PyObject *const *arguments, Py_ssize_t first,
                          Py_ssize_t count, PyObject *names,
                          PyObject **positional, PyObject **keywords);
 
+/* c_api.c: the capsule.  0, or -1. */
+int pyconc_add_c_api(PyObject *module);
+
+/* native_functions.c: whether C functions can be submitted to it: 0, or -1
+ * with TypeError, or with what submit() would raise. */
+int pyconc_check_threads(struct pyconc_state *state, PyObject *executor);
+
 /* native_functions.c: as native.parallel_for().  0, or -1 with an exception.
  * GIL: released inside. */
 int pyconc_run_range(struct pyconc_state *state, PyObject *executor,

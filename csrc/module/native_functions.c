@@ -33,6 +33,12 @@ open_threads(struct pyconc_state *state, PyObject *executor)
     return PYCONC_THREAD_ENGINE(engine);
 }
 
+int
+pyconc_check_threads(struct pyconc_state *state, PyObject *executor)
+{
+    return open_threads(state, executor) == NULL ? -1 : 0;
+}
+
 /* --- one call ------------------------------------------------------------ */
 
 /* What a parameter or a result is; after struct's format characters. */
@@ -309,9 +315,10 @@ import_hooks(struct pyconc_state *state)
 static PyObject *
 plan_of(struct pyconc_state *state, PyObject *function, PyObject *types)
 {
-    PyObject *result = PyObject_GetAttrString(function, "restype");
-    PyObject *check =
-        result == NULL ? NULL : PyObject_GetAttrString(function, "errcheck");
+    PyObject *result = PyObject_GetAttr(function, state->str_restype);
+    PyObject *check = result == NULL
+                          ? NULL
+                          : PyObject_GetAttr(function, state->str_errcheck);
     PyObject *key = check == NULL ? NULL
                                   : PyTuple_Pack(4, Py_TYPE(function), types,
                                                  result, check);
@@ -379,9 +386,9 @@ native_call_new(struct pyconc_state *state, PyObject *function, PyObject *plan,
 
 /* A tuple, None if the function does not declare them. */
 static PyObject *
-types_of(PyObject *function)
+types_of(const struct pyconc_state *state, PyObject *function)
 {
-    PyObject *types = PyObject_GetAttrString(function, "argtypes");
+    PyObject *types = PyObject_GetAttr(function, state->str_argtypes);
 
     if (types != NULL && types != Py_None && !PyTuple_CheckExact(types)) {
         Py_SETREF(types, PySequence_Tuple(types));
@@ -423,7 +430,7 @@ submit_native(PyObject *module, PyObject *const *given, Py_ssize_t count)
                      Py_TYPE(function)->tp_name);
         return NULL;
     }
-    PyObject *types = types_of(function);
+    PyObject *types = types_of(state, function);
     PyObject *plan = types == NULL ? NULL : plan_of(state, function, types);
     PyObject *future = NULL;
     if (plan != NULL && check_count(types, arguments) == 0) {
@@ -443,6 +450,26 @@ submit_native(PyObject *module, PyObject *const *given, Py_ssize_t count)
     Py_XDECREF(plan);
     Py_XDECREF(types);
     return future;
+}
+
+/* signature(function) -> (address, plan): of a ctypes function. */
+static PyObject *
+signature(PyObject *module, PyObject *function)
+{
+    struct pyconc_state *state = pyconc_state_of_module(module);
+    PyObject *types =
+        import_hooks(state) < 0 ? NULL : types_of(state, function);
+    PyObject *plan = types == NULL ? NULL : plan_of(state, function, types);
+    PyObject *pair = NULL;
+    void (*address)(void);
+
+    if (plan != NULL && address_of(function, &address) == 0) {
+        pair = Py_BuildValue("(KO)", (unsigned long long)(uintptr_t)address,
+                             plan);
+    }
+    Py_XDECREF(types);
+    Py_XDECREF(plan);
+    return pair;
 }
 
 /* --- ranges -------------------------------------------------------------- */
@@ -472,8 +499,11 @@ pyconc_run_range(struct pyconc_state *state, PyObject *executor,
 {
     struct pyconc_thread_engine *engine = open_threads(state, executor);
 
-    if (engine == NULL || n == 0) {
-        return engine == NULL ? -1 : 0;
+    if (engine == NULL || check_range(n, grain) < 0) {
+        return -1;
+    }
+    if (n == 0) {
+        return 0;
     }
     Py_ssize_t threads = engine->worker_limit < (Py_ssize_t)state->cpu_count
                              ? engine->worker_limit
@@ -503,8 +533,7 @@ run_range(PyObject *module, PyObject *arguments)
     void *pointer = NULL;
 
     if (!PyArg_ParseTuple(arguments, "OKLOL:run_range", &executor, &address,
-                          &n, &context, &grain) ||
-        check_range(n, grain) < 0 || open_threads(state, executor) == NULL) {
+                          &n, &context, &grain)) {
         return NULL;
     }
     if (PyLong_Check(context)) {
@@ -514,6 +543,12 @@ run_range(PyObject *module, PyObject *arguments)
         }
     }
     else if (PyObject_GetBuffer(context, &view, PyBUF_SIMPLE) < 0) {
+        if (!PyObject_CheckBuffer(context)) {
+            PyErr_Format(PyExc_TypeError,
+                         "context must be None, an address, a buffer, or a "
+                         "ctypes or cffi object, not %.200s",
+                         Py_TYPE(context)->tp_name);
+        }
         return NULL;
     }
     else {
@@ -661,6 +696,11 @@ PyMethodDef pyconc_native_methods[] = {
     {"submit_native", PYCONC_FAST_METHOD(submit_native), METH_FASTCALL,
      PyDoc_STR("submit_native($module, executor, function, arguments, /)\n"
                "--\n\nCall a ctypes function in a thread of the executor.")},
+    {"signature", signature, METH_O,
+     PyDoc_STR(
+         "signature($module, function, /)\n--\n\n"
+         "Return the address of a ctypes function and its codes: of the\n"
+         "result, then of the parameters.")},
     {"run_range", run_range, METH_VARARGS,
      PyDoc_STR("run_range($module, executor, address, n, context, grain, /)\n"
                "--\n\nCall void f(int64_t, int64_t, void *) for parts of\n"

@@ -68,6 +68,9 @@ struct pyconc_state {
     PyObject *native_pointer;  /* (type, argument) -> (address, to be kept) */
     PyObject *native_result;   /* (function, bits) -> object */
     PyObject *native_plans;    /* dict; set last */
+    PyObject *str_argtypes;
+    PyObject *str_restype;
+    PyObject *str_errcheck;
 
     PyObject *corruption_error;
     PyObject *queue_shutdown; /* pyconc.errors.ShutDown */

@@ -342,6 +342,7 @@ def test_round_trips(c, executor):
     assert executor._engine.pending == 0
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_user_sets_the_result_first(c, executor):
     idle_thread(executor)
     gate = Gate()
@@ -620,11 +621,11 @@ def test_wrong_maps(c):
         (array.array("q", range(4)), out, TypeError, "format 'q'"),
         (numbers, array.array("f", range(4)), TypeError, "output: items"),
         (numbers, array.array("d", range(5)), ValueError, "output: the shape"),
-        (numbers, bytes(32), BufferError, ""),
-        (numbers, memoryview(out).toreadonly(), BufferError, ""),
-        (memoryview(numbers)[::2], out, BufferError, ""),
-        ([1, 2], out, TypeError, ""),
-        (numbers, None, TypeError, ""),
+        (numbers, bytes(32), BufferError, None),
+        (numbers, memoryview(out).toreadonly(), BufferError, None),
+        (memoryview(numbers)[::2], out, BufferError, None),
+        ([1, 2], out, TypeError, None),
+        (numbers, None, TypeError, None),
         ((numbers, numbers), out, TypeError, r"takes 1 array\(s\), not 2"),
         ((), out, TypeError, "takes 1 array"),
     ):
@@ -775,3 +776,10 @@ def test_scipy_callables(c):
     )
     native.parallel_for(function, 100)
     assert bytes(words) == b"\1" * 100
+    # SciPy makes the signature of a ctypes function itself.
+    seen = bytearray(100)
+    native.parallel_for(scipy.LowLevelCallable(c.count), 100, seen)
+    assert seen == b"\1" * 100
+    out = array.array("d", [0, 0])
+    native.map(scipy.LowLevelCallable(c.square), array.array("d", [2, 3]), out)
+    assert list(out) == [4, 9]
