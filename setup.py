@@ -14,7 +14,12 @@ from setuptools.command.build_ext import build_ext
 
 # The layers that never include Python.h; Python's own need casts between
 # function and object pointers, which -Wpedantic refuses.
-PLAIN_LAYERS = ("csrc/platform/", "csrc/region/", "csrc/ring/")
+PLAIN_LAYERS = (
+    "csrc/platform/",
+    "csrc/region/",
+    "csrc/ring/",
+    "csrc/timers/",
+)
 
 DEBUG = os.environ.get("PYCONC_DEBUG") == "1"
 SANITIZE = os.environ.get("PYCONC_SANITIZE", "")

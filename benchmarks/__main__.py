@@ -5,6 +5,7 @@ import bench_primitives
 import bench_process_pool
 import bench_resources
 import bench_scaling
+import bench_scheduler
 import bench_thread_pool
 import bench_transfer
 import harness
@@ -16,6 +17,7 @@ if __name__ == "__main__":
             "thread_pool": bench_thread_pool.cases(),
             "primitives": bench_primitives.cases(),
             "native": bench_native.cases(),
+            "scheduler": bench_scheduler.cases(),
             "transfer": bench_transfer.cases(),
             "scaling": bench_scaling.cases(),
             "resources": bench_resources.cases(),

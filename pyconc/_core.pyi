@@ -87,6 +87,32 @@ class Submitter:
         /,
     ) -> list[Any]: ...
 
+class Scheduling(Submitter):
+    def schedule(
+        self, delay: float, fn: Callable[..., _T], /, *args: Any, **kwargs: Any
+    ) -> Any: ...
+    def schedule_at_fixed_rate(
+        self,
+        initial_delay: float,
+        period: float,
+        fn: Callable[..., object],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any: ...
+    def schedule_with_fixed_delay(
+        self,
+        initial_delay: float,
+        delay: float,
+        fn: Callable[..., object],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any: ...
+
+@final
+class PeriodicTask: ...
+
 @disjoint_base
 class Engine:
     @property
@@ -172,8 +198,13 @@ class ThreadEngine(Engine):
     @property
     def queued(self) -> int: ...
     @property
+    def timers(self) -> int: ...
+    @property
     def idle(self) -> int: ...
     worker_count: int
+    def enable_timers(self, grow: Callable[[], object], /) -> None: ...
+    def watch_timers(self) -> None: ...
+    def cancel_timers(self, everything: bool, /) -> None: ...
     def work(self) -> None: ...
     def dismiss(self, ident: int, /) -> None: ...
     def after_fork(self) -> bool: ...

@@ -58,6 +58,7 @@ class ThreadGroup:
         self._lock = threading.RLock()
         self._started = 0
         self._collector: threading.Thread | None = None
+        self._sleeper: threading.Thread | None = None
         self._on_finish: Callable[[], object] | None = None
         reference = weakref.ref(self)
 
@@ -139,12 +140,47 @@ class ThreadGroup:
         thread.start()
         self._collector = thread
 
+    # --- tasks that wait for their time -------------------------------------
+
+    def enable_timers(self) -> None:
+        """Let the engine have timers."""
+        reference = weakref.ref(self)
+
+        def grow() -> None:
+            group = reference()
+            if group is not None:
+                group.grow()
+
+        self.engine.enable_timers(grow)
+
+    def watch(self, name: str) -> None:
+        """Start the thread that sleeps until tasks are due."""
+        with self._lock:
+            thread = threading.Thread(
+                target=self._watch, name=name, daemon=self.daemon
+            )
+            before, self._sleeper = self._sleeper, thread
+            try:
+                thread.start()
+            except BaseException:
+                if thread.ident is None:
+                    self._sleeper = before
+                raise
+
+    def _watch(self) -> None:
+        self.engine.watch_timers()
+
     # --- ending ------------------------------------------------------------
 
     def close(self, *, at_exit: bool = False) -> None:
-        """Accept no more tasks; threads end when all are done."""
+        """Accept no more tasks; threads end when all are done.
+
+        Periodic tasks end; what waits for its time still runs then, but not
+        at the interpreter's exit.
+        """
         if self._owner == os.getpid():
             self.engine.close()
+            self.engine.cancel_timers(at_exit)
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until all threads have ended and callbacks returned.
@@ -172,8 +208,18 @@ class ThreadGroup:
             living[0].join(left)
             if living[0].is_alive():
                 return False
+        left = None if end is None else max(0.0, end - time.monotonic())
+        if not self._join_sleeper(left):
+            return False
         self._end_collector()
         return True
+
+    def _join_sleeper(self, timeout: float | None) -> bool:
+        sleeper = self._sleeper
+        if sleeper is None or sleeper is threading.current_thread():
+            return True
+        sleeper.join(timeout)
+        return not sleeper.is_alive()
 
     def _end_collector(self) -> None:
         self.engine.retire()
@@ -213,6 +259,7 @@ class ThreadGroup:
         # thread.
         self.threads.intersection_update([threading.current_thread()])
         self._collector = None
+        self._sleeper = None
         if self.engine.after_fork():
             self._owner = os.getpid()
 

@@ -289,6 +289,11 @@ pyconc_outcome_wait(struct pyconc_outcome *outcome, int64_t deadline_ns)
     struct pyconc_source *source = outcome->source;
 
     if (deadline_ns == CONC_NEVER && outcome->task != NULL &&
+        source->ops->await_time != NULL &&
+        source->ops->await_time(source, outcome) < 0) {
+        return -1;
+    }
+    if (deadline_ns == CONC_NEVER && outcome->task != NULL &&
         outcome->state == PYCONC_PENDING && source->ops->help != NULL) {
         if (source->ops->help(source, outcome->task) < 0) {
             return -1;

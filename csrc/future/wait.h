@@ -53,6 +53,12 @@ struct pyconc_source_ops {
      * run, 0 if not, -1 with an exception (RecursionError).  Runs user code;
      * NULL: never. */
     int (*help)(struct pyconc_source *source, void *task);
+    /* A thread that waits without limit for an outcome that has a task: if
+     * the task waits for its time, and the thread is a worker of this source,
+     * wait until it can be helped with.  0, or -1 with an exception.  NULL:
+     * never. */
+    int (*await_time)(struct pyconc_source *source,
+                      struct pyconc_outcome *outcome);
     /* A thread is going to wait for a task that runs without the GIL.  It may
      * be the one to be woken when the task has ended, and to complete it: then
      * single->waiter.attended is set, until the task is completed.  NULL:

@@ -9,6 +9,7 @@
 #include "platform/forks.h"
 #include "platform/status.h"
 #include "pool/results.h"
+#include "threads/timers.h"
 
 static struct PyModuleDef pyconc_module;
 
@@ -158,6 +159,9 @@ add_types(PyObject *module, struct pyconc_state *state)
          &state->engine_type},
         {&state->worker_type, &pyconc_worker_spec, NULL},
         {&state->submitter_type, &pyconc_submitter_spec, NULL},
+        {&state->scheduling_type, &pyconc_scheduling_spec,
+         &state->submitter_type},
+        {&state->periodic_type, &pyconc_periodic_spec, NULL},
         {&state->apply_type, &pyconc_apply_spec, NULL},
         {&state->map_type, &pyconc_map_spec, &state->apply_type},
         {&state->imap_type, &pyconc_imap_spec, NULL},
@@ -235,6 +239,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->thread_engine_type);
     Py_VISIT(state->worker_type);
     Py_VISIT(state->submitter_type);
+    Py_VISIT(state->scheduling_type);
+    Py_VISIT(state->periodic_type);
     Py_VISIT(state->apply_type);
     Py_VISIT(state->map_type);
     Py_VISIT(state->imap_type);
@@ -294,6 +300,8 @@ module_clear(PyObject *module)
     Py_CLEAR(state->thread_engine_type);
     Py_CLEAR(state->worker_type);
     Py_CLEAR(state->submitter_type);
+    Py_CLEAR(state->scheduling_type);
+    Py_CLEAR(state->periodic_type);
     Py_CLEAR(state->apply_type);
     Py_CLEAR(state->map_type);
     Py_CLEAR(state->imap_type);

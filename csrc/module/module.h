@@ -20,6 +20,16 @@ PyObject *pyconc_executor_submit(PyObject *executor, PyObject *callable,
                                  struct pyconc_native *native);
 /* Start one more thread. */
 int pyconc_executor_grow(PyObject *executor);
+/* Call a method without arguments.  0, or -1. */
+int pyconc_executor_hook(PyObject *executor, const char *name);
+/* A submit failed: if that was because the executor was shut down in between,
+ * say so as the stdlib does. */
+void pyconc_executor_refused(PyObject *executor, struct pyconc_engine *engine);
+/* The arguments of a METH_FASTCALL | METH_KEYWORDS call from place `first` on:
+ * 0 with a tuple, and a dict or NULL (new references), or -1. */
+int pyconc_executor_pack(PyObject *const *arguments, Py_ssize_t first,
+                         Py_ssize_t count, PyObject *names,
+                         PyObject **positional, PyObject **keywords);
 
 /* c_api.c: the capsule.  0, or -1. */
 int pyconc_add_c_api(PyObject *module);
@@ -44,6 +54,7 @@ extern PyType_Spec pyconc_process_engine_spec; /* process_engine_type.c */
 extern PyType_Spec pyconc_thread_engine_spec;  /* thread_engine_type.c */
 extern PyType_Spec pyconc_worker_spec;         /* worker_type.c */
 extern PyType_Spec pyconc_submitter_spec;      /* submitter_type.c */
+extern PyType_Spec pyconc_scheduling_spec;     /* scheduling_type.c */
 extern PyType_Spec pyconc_completions_spec;    /* completions_type.c */
 
 #endif

@@ -14,8 +14,8 @@ struct submitter {
 
 #define AS_SUBMITTER(object) ((struct submitter *)(object))
 
-static int
-call_hook(PyObject *self, const char *name)
+int
+pyconc_executor_hook(PyObject *self, const char *name)
 {
     PyObject *result = PyObject_CallMethod(self, name, NULL);
 
@@ -32,7 +32,7 @@ pyconc_executor_open(PyObject *self)
     struct submitter *submitter = AS_SUBMITTER(self);
     int first = submitter->engine == NULL;
 
-    if (first && call_hook(self, "_open") < 0) {
+    if (first && pyconc_executor_hook(self, "_open") < 0) {
         return NULL;
     }
     struct pyconc_engine *engine = PYCONC_ENGINE(submitter->engine);
@@ -45,7 +45,7 @@ pyconc_executor_open(PyObject *self)
     }
     if (engine->phase != PYCONC_ENGINE_OPEN || engine->broken != NULL ||
         !pyconc_engine_adopt(engine)) {
-        if (call_hook(self, "_refuse") == 0) {
+        if (pyconc_executor_hook(self, "_refuse") == 0) {
             (void)pyconc_engine_check_open(engine);
         }
         return NULL;
@@ -53,11 +53,55 @@ pyconc_executor_open(PyObject *self)
     return engine;
 }
 
+void
+pyconc_executor_refused(PyObject *self, struct pyconc_engine *engine)
+{
+    if (engine->phase != PYCONC_ENGINE_OPEN &&
+        PyErr_ExceptionMatches(PyExc_ValueError)) {
+        PyErr_Clear();
+        if (pyconc_executor_hook(self, "_refuse") == 0) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "cannot schedule new futures after shutdown");
+        }
+    }
+}
+
+int
+pyconc_executor_pack(PyObject *const *arguments, Py_ssize_t first,
+                     Py_ssize_t count, PyObject *names, PyObject **positional,
+                     PyObject **keywords)
+{
+    *positional = PyTuple_New(count - first);
+    *keywords = NULL;
+    if (*positional == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = first; i < count; i++) {
+        PyTuple_SET_ITEM(*positional, i - first, Py_NewRef(arguments[i]));
+    }
+    if (names == NULL || PyTuple_GET_SIZE(names) == 0) {
+        return 0;
+    }
+    *keywords = PyDict_New();
+    for (Py_ssize_t i = 0; *keywords != NULL && i < PyTuple_GET_SIZE(names);
+         i++) {
+        if (PyDict_SetItem(*keywords, PyTuple_GET_ITEM(names, i),
+                           arguments[count + i]) < 0) {
+            Py_CLEAR(*keywords);
+        }
+    }
+    if (*keywords == NULL) {
+        Py_CLEAR(*positional);
+        return -1;
+    }
+    return 0;
+}
+
 int
 pyconc_executor_grow(PyObject *self)
 {
     struct pyconc_engine *engine = PYCONC_ENGINE(AS_SUBMITTER(self)->engine);
-    int status = call_hook(self, "_grow");
+    int status = pyconc_executor_hook(self, "_grow");
 
     if (engine->ops->has_grown != NULL) {
         engine->ops->has_grown(engine);
@@ -91,15 +135,7 @@ submit_one(PyObject *self, struct pyconc_engine *engine, PyObject *callable,
                                           arguments, keywords);
     if (status < 0) {
         Py_DECREF(future);
-        if (engine->phase != PYCONC_ENGINE_OPEN &&
-            PyErr_ExceptionMatches(PyExc_ValueError)) {
-            /* It was shut down in between. */
-            PyErr_Clear();
-            if (call_hook(self, "_refuse") == 0) {
-                PyErr_SetString(PyExc_RuntimeError,
-                                "cannot schedule new futures after shutdown");
-            }
-        }
+        pyconc_executor_refused(self, engine);
         return NULL;
     }
     /* More work than workers: start another, if the start method allows. */
@@ -145,31 +181,13 @@ submit(PyObject *self, PyObject *const *arguments, Py_ssize_t count,
     if (engine == NULL) {
         return NULL;
     }
-    PyObject *positional = PyTuple_New(count - 1);
-    PyObject *keywords = NULL;
-    PyObject *result = NULL;
-    if (positional == NULL) {
+    PyObject *positional, *keywords;
+    if (pyconc_executor_pack(arguments, 1, count, names, &positional,
+                             &keywords) < 0) {
         return NULL;
     }
-    for (Py_ssize_t i = 1; i < count; i++) {
-        PyTuple_SET_ITEM(positional, i - 1, Py_NewRef(arguments[i]));
-    }
-    if (names != NULL && PyTuple_GET_SIZE(names) > 0) {
-        keywords = PyDict_New();
-        for (Py_ssize_t i = 0; keywords != NULL && i < PyTuple_GET_SIZE(names);
-             i++) {
-            if (PyDict_SetItem(keywords, PyTuple_GET_ITEM(names, i),
-                               arguments[count + i]) < 0) {
-                Py_CLEAR(keywords);
-            }
-        }
-        if (keywords == NULL) {
-            goto done;
-        }
-    }
-    result =
+    PyObject *result =
         submit_one(self, engine, arguments[0], positional, keywords, NULL);
-done:
     Py_XDECREF(keywords);
     Py_DECREF(positional);
     return result;

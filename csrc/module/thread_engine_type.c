@@ -4,6 +4,7 @@
 #include "platform/cpus.h"
 #include "py/compat.h"
 #include "threads/engine.h"
+#include "threads/timers.h"
 
 static PyObject *
 engine_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
@@ -72,6 +73,41 @@ engine_after_fork(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+engine_enable_timers(PyObject *self, PyObject *grow)
+{
+    if (pyconc_timers_enable(PYCONC_THREAD_ENGINE(self), grow) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+engine_watch_timers(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    pyconc_timers_watch(PYCONC_THREAD_ENGINE(self));
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+engine_cancel_timers(PyObject *self, PyObject *everything)
+{
+    int all = PyObject_IsTrue(everything);
+
+    if (all < 0 || pyconc_timers_cancel(PYCONC_THREAD_ENGINE(self), all) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+get_timers(PyObject *self, void *Py_UNUSED(closure))
+{
+    const struct pyconc_timers *timers = PYCONC_THREAD_ENGINE(self)->timers;
+
+    return PyLong_FromSize_t(timers == NULL ? 0 : timers->heap.count);
+}
+
+static PyObject *
 get_queued(PyObject *self, void *Py_UNUSED(closure))
 {
     return PyLong_FromSsize_t(PYCONC_THREAD_ENGINE(self)->queued);
@@ -104,6 +140,11 @@ set_worker_count(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 static int
 engine_traverse(PyObject *self, visitproc visit, void *arg)
 {
+    struct pyconc_timers *timers = PYCONC_THREAD_ENGINE(self)->timers;
+
+    if (timers != NULL) {
+        Py_VISIT(timers->grow);
+    }
     return pyconc_engine_traverse(PYCONC_ENGINE(self), visit, arg);
 }
 
@@ -126,6 +167,7 @@ engine_dealloc(PyObject *self)
         PyObject_ClearWeakRefs(self);
     }
     (void)engine_clear(self);
+    pyconc_timers_free(engine);
     Py_CLEAR(engine->base.future_type);
     Py_CLEAR(engine->base.held);
     type->tp_free(self);
@@ -142,11 +184,22 @@ static PyMethodDef engine_methods[] = {
      PyDoc_STR("after_fork($self, /)\n--\n\n"
                "In a forked child: begin again, empty; False if a Pool's\n"
                "engine, which does not.")},
+    {"enable_timers", engine_enable_timers, METH_O,
+     PyDoc_STR("enable_timers($self, grow, /)\n--\n\n"
+               "Let tasks wait for their time; grow() starts a worker.")},
+    {"watch_timers", engine_watch_timers, METH_NOARGS,
+     PyDoc_STR("watch_timers($self, /)\n--\n\n"
+               "The life of the thread that sleeps until they are due.")},
+    {"cancel_timers", engine_cancel_timers, METH_O,
+     PyDoc_STR("cancel_timers($self, everything, /)\n--\n\n"
+               "Cancel periodic tasks, or everything that waits for its\n"
+               "time.")},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef engine_getset[] = {
     {"queued", get_queued, NULL, NULL, NULL},
+    {"timers", get_timers, NULL, NULL, NULL},
     {"idle", get_idle, NULL, NULL, NULL},
     {"worker_count", get_worker_count, set_worker_count, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -1,5 +1,6 @@
 #include "platform/clock.h"
 
+#include <sys/prctl.h>
 #include <time.h>
 
 int64_t
@@ -18,4 +19,12 @@ conc_deadline_after(int64_t timeout_ns)
         return now;
     }
     return timeout_ns < CONC_NEVER - now ? now + timeout_ns : CONC_NEVER;
+}
+
+void
+conc_clock_set_precise(bool precise)
+{
+    /* 0 is the value that the thread began with.  A sandbox may refuse; then
+     * it stays as it is. */
+    (void)prctl(PR_SET_TIMERSLACK, precise ? 1UL : 0UL, 0UL, 0UL, 0UL);
 }

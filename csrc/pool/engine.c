@@ -128,6 +128,9 @@ pyconc_engine_deliver(enum pyconc_target target, PyObject *owner,
     case PYCONC_TARGET_IMAP:
         pyconc_imap_arrive(owner, index, value, kind, form);
         break;
+    case PYCONC_TARGET_PERIODIC:
+        Py_DECREF(value); /* cannot be: see engine.h */
+        break;
     }
 }
 

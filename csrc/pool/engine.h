@@ -13,9 +13,11 @@ struct pyconc_engine;
 
 /* Whom the answer of a task is for. */
 enum pyconc_target {
-    PYCONC_TARGET_OUTCOME = 0, /* owner embeds one: Future, ApplyResult */
-    PYCONC_TARGET_MAP = 1,     /* owner is a MapResultBase, index a chunk */
-    PYCONC_TARGET_IMAP = 2,    /* owner is an IMapIteratorBase */
+    PYCONC_TARGET_OUTCOME = 0,  /* owner embeds one: Future, ApplyResult */
+    PYCONC_TARGET_MAP = 1,      /* owner is a MapResultBase, index a chunk */
+    PYCONC_TARGET_IMAP = 2,     /* owner is an IMapIteratorBase */
+    PYCONC_TARGET_PERIODIC = 3, /* owner is a PeriodicTask: the thread
+                                 * engine's own affair */
 };
 
 /* What a task of a map does with its payload. */

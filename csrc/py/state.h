@@ -19,6 +19,8 @@ struct pyconc_state {
     PyTypeObject *thread_engine_type;
     PyTypeObject *worker_type;    /* Worker */
     PyTypeObject *submitter_type; /* Submitter */
+    PyTypeObject *scheduling_type;
+    PyTypeObject *periodic_type;  /* PeriodicTask */
     PyTypeObject *apply_type;     /* ApplyResultBase */
     PyTypeObject *map_type;       /* MapResultBase */
     PyTypeObject *imap_type;      /* IMapIteratorBase */

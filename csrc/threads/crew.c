@@ -37,6 +37,7 @@
 #include "py/compat.h"
 #include "py/park.h"
 #include "threads/engine.h"
+#include "threads/timers.h"
 
 /* The sentinel's period, as for processes (ring/idlers.c). */
 #define WATCH_FIRST_NS INT64_C(150000)
@@ -636,7 +637,8 @@ pyconc_thread_after_fork(struct pyconc_thread_engine *engine)
     while ((task = pyconc_thread_take(engine)) != NULL) {
         pyconc_thread_abandon(engine, task, error);
     }
-    Py_DECREF(error);
     /* Who waits in these is on the stack of a thread that is not here. */
     engine->base.idle_waiters = engine->base.room_waiters = NULL;
+    pyconc_timers_after_fork(engine, error);
+    Py_DECREF(error);
 }

@@ -5,7 +5,8 @@
  * the native words that workers without it look at.  Invariants:
  *
  *   T1  A task is in the list exactly while its outcome (or map) names it,
- *       and until a worker takes it, it is cancelled or it is failed.
+ *       and until a worker takes it, it is cancelled or it is failed; or it
+ *       is `timed`, and waits in a heap (timers.h).
  *   T2  While tasks are queued and workers idle, one of the idle was roused
  *       and has yet to look, or the sentinel watches (crew.c).
  *   T3  A worker is in the idle list from before it lets go of the GIL until
@@ -18,6 +19,8 @@
 #include "pool/engine.h"
 #include "pool/results.h"
 #include "ring/parker.h"
+
+struct pyconc_timers;
 
 /* How a task's function is called. */
 enum pyconc_call {
@@ -53,6 +56,7 @@ struct pyconc_thread_task {
     Py_ssize_t index;
     uint8_t target; /* enum pyconc_target */
     uint8_t call;   /* enum pyconc_call */
+    uint8_t timed;  /* not in the list, but in the heap of timers */
 };
 
 /* Its memory is the engine's: a forked child has no stack of its thread. */
@@ -106,6 +110,7 @@ struct pyconc_thread_engine {
     int64_t idle_timeout_ns; /* CONC_NEVER: none */
     uint8_t copies_context;
     uint8_t halted;
+    struct pyconc_timers *timers; /* owns; NULL: has none */
 };
 
 #define PYCONC_THREAD_ENGINE(object) ((struct pyconc_thread_engine *)(object))
@@ -122,6 +127,10 @@ pyconc_thread_take(struct pyconc_thread_engine *engine);
 void pyconc_thread_take_out(struct pyconc_thread_engine *engine,
                             struct pyconc_thread_task *task);
 
+/* A task that was made elsewhere goes to the end of the list.  Steals it. */
+void pyconc_thread_enqueue(struct pyconc_thread_engine *engine,
+                           struct pyconc_thread_task *task);
+
 /* Run a task that the caller took, and complete it; `worker` is the one that
  * this thread is.  Runs user code. */
 void pyconc_thread_run_task(struct pyconc_thread_engine *engine,
@@ -132,8 +141,9 @@ void pyconc_thread_run_task(struct pyconc_thread_engine *engine,
 void pyconc_thread_abandon(struct pyconc_thread_engine *engine,
                            struct pyconc_thread_task *task, PyObject *error);
 
-/* What a native task was for has been done: complete it, without reading what
- * the worker may still write.  Runs user code. */
+/* Complete a task that the caller took (steals value), or what a native task
+ * was for, without reading what the worker may still write.  Frees it; runs
+ * user code. */
 void pyconc_thread_complete(struct pyconc_thread_engine *engine,
                             struct pyconc_thread_task *task, PyObject *value,
                             uint8_t kind);

@@ -3,6 +3,7 @@
 #include "future/future.h"
 #include "py/compat.h"
 #include "threads/engine.h"
+#include "threads/timers.h"
 
 #define AS_THREADS(engine) PYCONC_THREAD_ENGINE(engine)
 
@@ -109,6 +110,14 @@ pyconc_thread_take_out(struct pyconc_thread_engine *engine,
     engine->queued--;
     /* relaxed: only its movement counts */
     conc_store_rlx(&engine->taken, conc_load_rlx(&engine->taken) + 1);
+}
+
+void
+pyconc_thread_enqueue(struct pyconc_thread_engine *engine,
+                      struct pyconc_thread_task *task)
+{
+    add(engine, task);
+    pyconc_thread_published(engine);
 }
 
 struct pyconc_thread_task *
@@ -252,6 +261,9 @@ deliver(struct pyconc_thread_engine *engine, struct pyconc_thread_task *task,
         PyObject_TypeCheck(owner, engine->base.state->future_type)) {
         pyconc_future_finish((struct pyconc_future *)owner, value, kind);
     }
+    else if (task->target == PYCONC_TARGET_PERIODIC) {
+        pyconc_periodic_ran(engine, owner, value, kind);
+    }
     else {
         pyconc_engine_deliver((enum pyconc_target)task->target, owner,
                               task->outcome, task->index, value, kind, 0);
@@ -336,6 +348,9 @@ pyconc_thread_abandon(struct pyconc_thread_engine *engine,
     case PYCONC_TARGET_IMAP:
         pyconc_imap_arrive(owner, task->index, Py_NewRef(error),
                            PYCONC_VALUE_EXCEPTION, 0);
+        break;
+    case PYCONC_TARGET_PERIODIC:
+        pyconc_periodic_abandon(engine, owner, error);
         break;
     }
     PyMem_Free(task);
@@ -566,6 +581,7 @@ fail_all(struct pyconc_thread_engine *engine, PyObject *error)
            (task = find_running(engine)) != NULL) {
         deliver(engine, task, Py_NewRef(error), PYCONC_VALUE_EXCEPTION);
     }
+    pyconc_timers_fail(engine, error);
 }
 
 static void
@@ -595,7 +611,7 @@ list_owners_op(struct pyconc_engine *engine, PyObject *owners)
     for (; task != NULL && status == 0; task = task->next) {
         status = PyList_Append(owners, task->owner);
     }
-    return status;
+    return status < 0 ? -1 : pyconc_timers_list(AS_THREADS(engine), owners, 1);
 }
 
 const struct pyconc_engine_ops pyconc_thread_engine_ops = {
@@ -649,14 +665,21 @@ cancel(struct pyconc_source *source, struct pyconc_outcome *outcome)
     if (task == NULL) {
         return 0;
     }
-    pyconc_thread_take_out(engine, task);
+    PyObject *executor = NULL;
+    if (task->timed) {
+        executor = pyconc_timers_take_out(engine, task);
+    }
+    else {
+        pyconc_thread_take_out(engine, task);
+        engine->base.pending--;
+    }
     /* Before anything is let go of, which may run anything. */
     outcome->state = PYCONC_CANCELLED_AND_NOTIFIED;
-    engine->base.pending--;
     task_release(task);
     Py_DECREF(task->owner); /* the caller holds another reference */
     PyMem_Free(task);
     engine->base.ops->settle(&engine->base);
+    Py_XDECREF(executor);
     return 1;
 }
 
@@ -670,7 +693,8 @@ help(struct pyconc_source *source, void *queued)
     struct pyconc_thread_worker *worker = pyconc_thread_current();
     struct pyconc_thread_task *task = queued;
 
-    if (worker == NULL || worker->engine != engine || engine->halted) {
+    if (worker == NULL || worker->engine != engine || engine->halted ||
+        task->timed) {
         return 0;
     }
     if (worker->depth >= HELP_DEPTH && engine->idle_count > 0) {
@@ -704,6 +728,20 @@ help(struct pyconc_source *source, void *queued)
     return 1;
 }
 
+/* If all workers did that, nobody would be left for what they wait for. */
+static int
+await_time(struct pyconc_source *source, struct pyconc_outcome *outcome)
+{
+    struct pyconc_thread_engine *engine = engine_of(source);
+    struct pyconc_thread_worker *worker = pyconc_thread_current();
+    struct pyconc_thread_task *task = outcome->task;
+
+    if (!task->timed || worker == NULL || worker->engine != engine) {
+        return 0;
+    }
+    return pyconc_timers_await(engine, outcome);
+}
+
 static int
 running(struct pyconc_source *Py_UNUSED(source),
         struct pyconc_outcome *Py_UNUSED(outcome))
@@ -723,6 +761,7 @@ const struct pyconc_source_ops pyconc_thread_source_ops = {
     .drain = drain,
     .cancel = cancel,
     .help = help,
+    .await_time = await_time,
     .running = running,
     .attend = pyconc_native_attend,
     .look = pyconc_native_look,

@@ -21,6 +21,7 @@ from ._base import (
     wait,
 )
 from .process import ProcessPoolExecutor
+from .scheduled import ScheduledThreadPoolExecutor
 from .thread import ThreadPoolExecutor
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Future",
     "InvalidStateError",
     "ProcessPoolExecutor",
+    "ScheduledThreadPoolExecutor",
     "ThreadPoolExecutor",
     "TimeoutError",
     "as_completed",

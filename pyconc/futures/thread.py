@@ -129,6 +129,11 @@ class ThreadPoolExecutor(Submitting, concurrent.futures.ThreadPoolExecutor):
         )
 
     def _grow(self) -> None:
+        self._get_ready()
+        self._group.grow()
+
+    def _get_ready(self) -> None:
+        """See to the end of threads before the first one is started."""
         if _exiting:
             self._group.engine.cancel_queued()
             self._refuse()
@@ -136,7 +141,6 @@ class ThreadPoolExecutor(Submitting, concurrent.futures.ThreadPoolExecutor):
             _live[self._group] = self._exit_timeout
             self._finalizer = weakref.finalize(self, self._group.close)
             self._finalizer.atexit = False
-        self._group.grow()
 
     def _refuse(self) -> None:
         if self._broken:

@@ -4,7 +4,7 @@
                           [--only PATTERN]
 
 Each tests/c/<layer>/test_*.c is a program of its own, linked with a library
-of the layers platform, region and ring.
+of the layers platform, region, ring and timers.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests" / "c"
-PLAIN_LAYERS = ("platform", "region", "ring")
+PLAIN_LAYERS = ("platform", "region", "ring", "timers")
 WATCHDOG_SECONDS = 900  # conc_test.h has a shorter one, which prints stacks
 
 COMMON_FLAGS = [

@@ -4,9 +4,10 @@ An ignore that is not needed is an error, so each stands for a mistake that
 has to be found.
 """
 
+import datetime
 from concurrent.futures import Executor
 from concurrent.futures import Future as StdlibFuture
-from typing import assert_type
+from typing import NoReturn, assert_type
 
 from pyconc import futures, multiprocessing, queue, threading
 from pyconc.multiprocessing.pool import (
@@ -34,6 +35,19 @@ def use_executor() -> None:
     old: Executor = executor
     old.submit(halve, 1)
     futures.ProcessPoolExecutor(on_worker_lost="x")  # type: ignore[arg-type]
+
+
+def use_scheduled_executor(when: datetime.datetime) -> None:
+    with futures.ScheduledThreadPoolExecutor(2, daemon=True) as executor:
+        assert_type(executor.submit(halve, 1), futures.Future[float])
+        assert_type(executor.schedule(1, halve, 1), futures.Future[float])
+        assert_type(executor.schedule_at(when, halve, 1), futures.Future[float])
+        future = executor.schedule_at_fixed_rate(0, 0.5, halve, 1)
+        assert_type(future, futures.Future[NoReturn])
+        executor.schedule_with_fixed_delay(0, 0.5, print, "x", sep="")
+        executor.schedule(1, halve, "1")  # type: ignore[arg-type]
+        executor.schedule_at(1.0, halve, 1)  # type: ignore[arg-type]
+        executor.schedule_at_fixed_rate(0, halve, 1)  # type: ignore[arg-type]
 
 
 def use_futures(given: list[futures.Future[float]]) -> None:
