@@ -277,8 +277,8 @@ pyconc_thread_complete(struct pyconc_thread_engine *engine,
                        struct pyconc_thread_task *task, PyObject *value,
                        uint8_t kind)
 {
-    task_release(task);
     deliver(engine, task, value, kind);
+    task_release(task);
     PyMem_Free(task);
 }
 
@@ -314,11 +314,14 @@ pyconc_thread_run_task(struct pyconc_thread_engine *engine,
     task->outer = worker->task;
     worker->task = task;
     PyObject *value = call_in_context(task);
-    worker->task = task->outer;
     if (value == NULL) {
         kind = PYCONC_VALUE_EXCEPTION;
         value = pyconc_error_take();
     }
+    /* Finalizers may let another thread fork, whose child has to find the task
+     * here. */
+    task_release(task);
+    worker->task = task->outer;
     if (engine->queued == 0 && task->outer == NULL) {
         pyconc_thread_leaves(engine, worker);
     }
