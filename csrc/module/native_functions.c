@@ -510,7 +510,8 @@ pyconc_run_range(struct pyconc_state *state, PyObject *executor,
                              : (Py_ssize_t)state->cpu_count;
     threads = threads < CONC_TEAM_SEATS_MAX ? threads : CONC_TEAM_SEATS_MAX;
     threads = threads < n ? threads : (Py_ssize_t)n;
-    while (engine->worker_count < threads - 1) {
+    /* No more than are missing now: an initializer may fail each time. */
+    for (Py_ssize_t i = engine->worker_count; i < threads - 1; i++) {
         if (pyconc_executor_grow(executor) < 0) {
             return -1;
         }

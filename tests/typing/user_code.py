@@ -7,9 +7,10 @@ has to be found.
 import datetime
 from concurrent.futures import Executor
 from concurrent.futures import Future as StdlibFuture
-from typing import NoReturn, assert_type
+from typing import Any, NoReturn, assert_type
 
-from pyconc import futures, multiprocessing, queue, threading
+import pyconc
+from pyconc import futures, multiprocessing, native, queue, threading
 from pyconc.multiprocessing.pool import (
     ApplyResult,
     AsyncResult,
@@ -48,6 +49,17 @@ def use_scheduled_executor(when: datetime.datetime) -> None:
         executor.schedule(1, halve, "1")  # type: ignore[arg-type]
         executor.schedule_at(1.0, halve, 1)  # type: ignore[arg-type]
         executor.schedule_at_fixed_rate(0, halve, 1)  # type: ignore[arg-type]
+
+
+def use_native(function: object, numbers: bytearray) -> None:
+    with futures.ThreadPoolExecutor(2) as executor:
+        assert_type(executor.submit_native(function, 1, 2), futures.Future[Any])
+        native.parallel_for(function, 10, numbers, grain=5, executor=executor)
+        native.parallel_for(function, "10")  # type: ignore[arg-type]
+    native.map(function, (numbers, numbers), numbers)
+    native.parallel_for(function, 10, executor=1)  # type: ignore[arg-type]
+    path: str = pyconc.get_include()
+    print(path)
 
 
 def use_futures(given: list[futures.Future[float]]) -> None:

@@ -227,6 +227,17 @@ def test_after_shutdown(c):
         native.parallel_for(c.twice, 1, bytearray(8), executor=executor)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_broken_executor(c):
+    executor = ThreadPoolExecutor(2, initializer=lambda: 1 / 0)
+    with pytest.raises(concurrent.futures.BrokenExecutor):
+        while True:
+            native.parallel_for(c.count, 10, bytearray(10), executor=executor)
+    with pytest.raises(concurrent.futures.BrokenExecutor):
+        executor.submit_native(c.add, 1, 2)
+    executor.shutdown()
+
+
 def test_other_executors(c):
     with ProcessPoolExecutor(1) as executor:
         with pytest.raises(TypeError, match="ThreadPoolExecutor"):
