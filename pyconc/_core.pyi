@@ -250,6 +250,8 @@ class Event:
 def submit_native(
     executor: object, function: object, arguments: tuple[Any, ...], /
 ) -> Any: ...
+_C_API: object
+
 def signature(function: object, /) -> tuple[int, bytes]: ...
 def run_range(
     executor: object, address: int, n: int, context: object, grain: int, /

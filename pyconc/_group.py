@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 import select
 import signal
@@ -229,6 +230,7 @@ class WorkerGroup:
             process.name = process.name.replace("Process", "PoolWorker")
             process.daemon = True
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        _starting.add(threading.get_ident())
         try:
             with _without_missing_main():
                 process.start()
@@ -239,6 +241,7 @@ class WorkerGroup:
                 raise
             raise explained from error
         finally:
+            _starting.discard(threading.get_ident())
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             pidfd = os.pidfd_open(process.pid)
@@ -617,15 +620,43 @@ def _wait_ended(member: _Member, timeout: float | None) -> bool:
     return bool(poll.poll(None if timeout is None else timeout * 1000))
 
 
+# Whether garbage was collected when the fork began that is under way.
+_collecting = False
+# The threads that are starting workers.
+_starting: set[int] = set()
+
+
+def _before_fork() -> None:
+    global _collecting
+    _registering.acquire()
+    # Until locks are made anew in the child, a finalizer there could wait for
+    # one that no thread holds.
+    _collecting = gc.isenabled()
+    gc.disable()
+
+
+def _after_fork_in_parent() -> None:
+    if _collecting:
+        gc.enable()
+    _registering.release()
+
+
 def _after_fork_in_child() -> None:
     _registering.release()
     for group in list(_groups):
         group._after_fork_in_child()
+    if threading.get_ident() in _starting:
+        # This is a worker: what was forked along is the parent's to collect.
+        # And the pages stay shared.
+        gc.freeze()
+    _starting.clear()
+    if _collecting:
+        gc.enable()
 
 
 os.register_at_fork(
-    before=_registering.acquire,
-    after_in_parent=_registering.release,
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
     after_in_child=_after_fork_in_child,
 )
 

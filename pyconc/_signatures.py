@@ -70,26 +70,26 @@ def _code(kind: Any) -> str | None:
     return None
 
 
-def plan(function: Any) -> bytes:
+def plan(flags: int, argtypes: Any, restype: Any, errcheck: object) -> bytes:
     """How to call a ctypes function: its codes, or nothing: only ctypes can.
 
     Raises TypeError if it cannot be called without the GIL, or if it does not
     say what it takes.
     """
-    if function._flags_ & _PYTHON_API:
+    if flags & _PYTHON_API:
         raise TypeError(
             "this function needs the GIL (PyDLL, PYFUNCTYPE): use submit()"
         )
-    if function.errcheck is not None:
+    if errcheck is not None:
         raise TypeError(
             "a function with errcheck, which is Python code, needs submit()"
         )
-    if function.argtypes is None:
+    if argtypes is None:
         raise TypeError(
             "declare what the function takes: function.argtypes = [...]"
         )
     codes = []
-    for index, kind in enumerate(function.argtypes, 1):
+    for index, kind in enumerate(argtypes, 1):
         code = _code(kind)
         if code is None:
             raise TypeError(
@@ -97,19 +97,18 @@ def plan(function: Any) -> bytes:
                 "C scalar or pointer; use submit()"
             )
         codes.append(code)
-    returned = function.restype
-    if returned is None:
+    if restype is None:
         first = "v"
     else:
-        code = _code(returned)
+        code = _code(restype)
         if code is None:
             raise TypeError(
                 "the result is no C scalar, pointer or None; use submit()"
             )
-        plain = returned.__base__ is _SimpleCData and returned._type_ not in "zZ"
+        plain = restype.__base__ is _SimpleCData and restype._type_ not in "zZ"
         first = code if plain else "O"
     reals = sum(code in "fd" for code in codes)
-    if first == "O" and _code(returned) in ("f", "d"):
+    if first == "O" and _code(restype) in ("f", "d"):
         return b""
     if reals > _REALS or len(codes) - reals > _INTEGERS:
         return b""
@@ -146,17 +145,14 @@ def pointer(kind: Any, argument: Any) -> tuple[int, object]:
         return ctypes.cast(holder, ctypes.c_void_p).value or 0, holder
     try:
         passed = kind.from_param(argument)
+        address = ctypes.cast(passed, ctypes.c_void_p).value or 0
     except ctypes.ArgumentError as error:
         raise TypeError(str(error)) from None
-    if passed is None:
-        return 0, None
-    address = ctypes.cast(passed, ctypes.c_void_p).value or 0
     return address, (argument, passed)
 
 
-def result(function: Any, bits: int) -> Any:
+def result(kind: Any, bits: int) -> Any:
     """Return the object that ctypes would make of a returned word."""
-    kind = function.restype
     raw = bits.to_bytes(8, sys.byteorder)
     if sys.byteorder == "big":
         raw = raw[8 - ctypes.sizeof(kind) :]
@@ -256,9 +252,13 @@ RANGE_CAPSULE = "pyconc.range_function"
 _RANGE_TEXT = "void (int64_t, int64_t, void *)"
 
 
+_Capsule: type = type(_core._C_API)
+_Reference: Any = type(ctypes.byref(ctypes.c_int()))
+
+
 def is_capsule(candidate: object) -> bool:
     """Return whether this is a PyCapsule."""
-    return type(candidate).__name__ == "PyCapsule"
+    return type(candidate) is _Capsule
 
 
 def capsule_pointer(capsule: object) -> int:
@@ -329,10 +329,9 @@ def data(context: Any) -> Any:
         if isinstance(context, _ADDRESSES):
             return ctypes.cast(context, ctypes.c_void_p).value or 0
         return ctypes.addressof(context)
-    kind = type(context).__name__
-    if kind == "CArgObject":  # byref()
+    if type(context) is _Reference:
         return ctypes.cast(context, ctypes.c_void_p).value or 0
-    if kind == "PyCapsule":
+    if is_capsule(context):
         return capsule_pointer(context)
     backend = sys.modules.get("_cffi_backend")
     if backend is None or not isinstance(context, backend.FFI.CData):

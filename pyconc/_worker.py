@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import random
@@ -114,11 +113,6 @@ def _reseed() -> None:
 def worker_main(plan: WorkerPlan) -> None:
     """Live as a worker: set up, run tasks, return to leave."""
     _core.crash_role("worker")
-    if plan.engine is not None:
-        # What was forked along is the parent's to collect: a finalizer that
-        # ran here could wait for a lock that no thread of ours holds.  And
-        # the pages stay shared.
-        gc.freeze()
     signal.signal(signal.SIGINT, _on_interrupt)
     # The starting thread blocked it, so that no Ctrl-C could hit a half-made
     # worker; programs that tasks start must not inherit that.

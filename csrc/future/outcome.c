@@ -310,10 +310,7 @@ pyconc_outcome_wait(struct pyconc_outcome *outcome, int64_t deadline_ns)
     pyconc_outcome_link(outcome, &single->link, &single->waiter);
     PyObject *object = Py_NewRef(outcome->object);
     PyObject *engine = source != NULL ? Py_NewRef(source->engine) : NULL;
-    if (source != NULL && outcome->state == PYCONC_RUNNING &&
-        source->ops->attend != NULL) {
-        source->ops->attend(source, outcome, single);
-    }
+    single->waiter.alone = outcome;
     int result = pyconc_wait(&single->waiter, source, deadline_ns);
     if (single->waiter.attended != NULL) {
         source->ops->desert(source, single);

@@ -180,6 +180,8 @@ wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
                  int64_t deadline_ns)
 {
     PyObject *engine = source != NULL ? Py_NewRef(source->engine) : NULL;
+    int attends =
+        waiter->alone != NULL && source != NULL && source->ops->attend != NULL;
     int outcome = 0;
 
     waiter->source = NULL;
@@ -192,6 +194,10 @@ wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
         if (waiter->missing <= 0) {
             break;
         }
+        if (waiter->attended != NULL) {
+            /* A handler may want the same result, or the worker. */
+            source->ops->desert(source, (struct pyconc_single *)waiter);
+        }
         if (PyErr_CheckSignals() < 0) {
             outcome = -1;
             break;
@@ -202,6 +208,13 @@ wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
         if (deadline_ns != CONC_NEVER && conc_clock_now_ns() >= deadline_ns) {
             outcome = 1;
             break;
+        }
+        if (attends) {
+            source->ops->attend(source, waiter->alone,
+                                (struct pyconc_single *)waiter);
+            if (waiter->missing <= 0) {
+                break;
+            }
         }
         pyconc_park(&waiter->parker, waiter->patience,
                     source == NULL ? NULL : &source->leaving, NULL,

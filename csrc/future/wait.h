@@ -115,7 +115,8 @@ struct pyconc_waiter {
     struct pyconc_link *fired_first; /* in order of completion */
     struct pyconc_link *fired_last;
     struct pyconc_source *source; /* waits there now, or NULL */
-    void *attended; /* the task that it will complete itself, or NULL */
+    struct pyconc_outcome *alone; /* all that it waits for, or NULL */
+    void *attended; /* the task of `alone` that it will complete, or NULL */
     struct conc_patience *patience; /* that it waits with, or NULL */
     struct pyconc_waiter *next;     /* ring of followers */
     struct pyconc_waiter *previous;

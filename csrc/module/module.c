@@ -103,6 +103,7 @@ intern_all(struct pyconc_state *state)
         {&state->str_argtypes, "argtypes"},
         {&state->str_restype, "restype"},
         {&state->str_errcheck, "errcheck"},
+        {&state->str_flags, "_flags_"},
         {&state->str_notify_all, "notify_all"},
         {&state->str_notify, "notify"},
         {&state->str_init, "_init"},
@@ -349,6 +350,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->str_argtypes);
     Py_CLEAR(state->str_restype);
     Py_CLEAR(state->str_errcheck);
+    Py_CLEAR(state->str_flags);
     Py_CLEAR(state->str_notify_all);
     Py_CLEAR(state->str_notify);
     Py_CLEAR(state->str_init);

@@ -52,8 +52,8 @@ struct native_call {
     struct pyconc_native base;
     struct conc_call call;
     struct pyconc_state *state;
-    PyObject *function; /* borrowed: the task owns it */
-    PyObject *kept;     /* owns; what pointers point to, or NULL */
+    PyObject *restype; /* owns */
+    PyObject *kept;    /* owns; what pointers point to, or NULL */
     char result;
 };
 
@@ -69,6 +69,7 @@ native_call_free(struct pyconc_native *native)
     struct native_call *self = (struct native_call *)native;
 
     Py_XDECREF(self->kept);
+    Py_XDECREF(self->restype);
     PyMem_Free(self);
 }
 
@@ -122,7 +123,7 @@ native_call_result(struct pyconc_native *native)
         return PyLong_FromUnsignedLongLong(bits);
     case CODE_OTHER:
         return PyObject_CallFunction(self->state->native_result, "OK",
-                                     self->function, bits);
+                                     self->restype, bits);
     default:
         return integer_from_bits(self->result, bits);
     }
@@ -177,8 +178,9 @@ integer_to_bits(Py_ssize_t index, PyObject *type, PyObject *number, char code,
     int overflow;
 
     if (code == '?') {
-        *bits = (uint64_t)(PyObject_IsTrue(number) != 0);
-        return 0;
+        int is_true = PyObject_IsTrue(number);
+        *bits = (uint64_t)is_true;
+        return is_true < 0 ? -1 : 0;
     }
     while (ranges[i].code != code) {
         i++;
@@ -310,34 +312,74 @@ import_hooks(struct pyconc_state *state)
     return plans == NULL ? -1 : 0;
 }
 
-/* How a function is called: bytes, the result's code and those of the
- * parameters, or nothing if only ctypes can call it.  New reference. */
-static PyObject *
-plan_of(struct pyconc_state *state, PyObject *function, PyObject *types)
-{
-    PyObject *result = PyObject_GetAttr(function, state->str_restype);
-    PyObject *check = result == NULL
-                          ? NULL
-                          : PyObject_GetAttr(function, state->str_errcheck);
-    PyObject *key = check == NULL ? NULL
-                                  : PyTuple_Pack(4, Py_TYPE(function), types,
-                                                 result, check);
-    PyObject *plan = NULL;
+/* What a ctypes function says of itself, read once: it may say something else
+ * the next time. */
+struct declared {
+    PyObject *argtypes; /* owns; a tuple, or None */
+    PyObject *restype;  /* owns */
+    PyObject *plan;     /* owns; how it is called: bytes, the result's code and
+                         * those of the parameters, or nothing if only ctypes
+                         * can call it */
+};
 
-    Py_XDECREF(result);
-    Py_XDECREF(check);
-    if (key != NULL) {
-        plan = Py_XNewRef(PyDict_GetItemWithError(state->native_plans, key));
-        if (plan == NULL && !PyErr_Occurred()) {
-            plan = PyObject_CallOneArg(state->native_plan, function);
-            if (plan != NULL &&
-                PyDict_SetItem(state->native_plans, key, plan) < 0) {
-                Py_CLEAR(plan);
-            }
-        }
-        Py_DECREF(key);
+static void
+declared_clear(struct declared *declared)
+{
+    Py_CLEAR(declared->argtypes);
+    Py_CLEAR(declared->restype);
+    Py_CLEAR(declared->plan);
+}
+
+static PyObject *
+find_plan(struct pyconc_state *state, PyObject *key)
+{
+    PyObject *plan =
+        Py_XNewRef(PyDict_GetItemWithError(state->native_plans, key));
+
+    if (plan != NULL || PyErr_Occurred()) {
+        return plan;
+    }
+    plan = PyObject_CallObject(state->native_plan, key);
+    if (plan != NULL && !PyBytes_Check(plan)) {
+        PyErr_SetString(PyExc_TypeError, "plan() must return bytes");
+        Py_CLEAR(plan);
+    }
+    if (plan != NULL && PyDict_SetItem(state->native_plans, key, plan) < 0) {
+        Py_CLEAR(plan);
     }
     return plan;
+}
+
+static int
+read_declared(struct pyconc_state *state, PyObject *function,
+              struct declared *declared)
+{
+    *declared = (struct declared){.argtypes = NULL};
+    PyObject *check = PyObject_GetAttr(function, state->str_errcheck);
+    PyObject *flags = PyObject_GetAttr(function, state->str_flags);
+    declared->restype = PyObject_GetAttr(function, state->str_restype);
+    declared->argtypes = PyObject_GetAttr(function, state->str_argtypes);
+    if (declared->argtypes != NULL && declared->argtypes != Py_None &&
+        !PyTuple_CheckExact(declared->argtypes)) {
+        Py_SETREF(declared->argtypes, PySequence_Tuple(declared->argtypes));
+    }
+    PyObject *key = check == NULL || flags == NULL ||
+                            declared->restype == NULL ||
+                            declared->argtypes == NULL
+                        ? NULL
+                        : PyTuple_Pack(4, flags, declared->argtypes,
+                                       declared->restype, check);
+    Py_XDECREF(check);
+    Py_XDECREF(flags);
+    if (key != NULL) {
+        declared->plan = find_plan(state, key);
+        Py_DECREF(key);
+    }
+    if (declared->plan == NULL) {
+        declared_clear(declared);
+        return -1;
+    }
+    return 0;
 }
 
 static int
@@ -348,7 +390,10 @@ address_of(PyObject *function, void (**address)(void))
     if (PyObject_GetBuffer(function, &view, PyBUF_SIMPLE) < 0) {
         return -1;
     }
-    memcpy(address, view.buf, sizeof(*address));
+    *address = NULL;
+    if (view.len == sizeof(*address)) {
+        memcpy(address, view.buf, sizeof(*address));
+    }
     PyBuffer_Release(&view);
     if (*address == NULL) {
         PyErr_SetString(PyExc_ValueError, "the function pointer is NULL");
@@ -358,10 +403,10 @@ address_of(PyObject *function, void (**address)(void))
 }
 
 static struct native_call *
-native_call_new(struct pyconc_state *state, PyObject *function, PyObject *plan,
-                PyObject *types, PyObject *arguments)
+native_call_new(struct pyconc_state *state, PyObject *function,
+                const struct declared *declared, PyObject *arguments)
 {
-    const char *codes = PyBytes_AS_STRING(plan);
+    const char *codes = PyBytes_AS_STRING(declared->plan);
     struct native_call *self = PyMem_Calloc(1, sizeof(*self));
 
     if (self == NULL) {
@@ -370,41 +415,43 @@ native_call_new(struct pyconc_state *state, PyObject *function, PyObject *plan,
     }
     self->base.ops = &native_call_ops;
     self->state = state;
-    self->function = function;
+    self->restype = Py_NewRef(declared->restype);
     self->result = codes[0];
     self->call.kind = codes[0] == CODE_VOID ? CONC_CALL_VOID
                       : codes[0] == 'd'     ? CONC_CALL_DOUBLE
                       : codes[0] == 'f'     ? CONC_CALL_FLOAT
                                             : CONC_CALL_INTEGER;
     if (address_of(function, &self->call.function) < 0 ||
-        convert(self, codes + 1, types, arguments) < 0) {
+        convert(self, codes + 1, declared->argtypes, arguments) < 0) {
         native_call_free(&self->base);
         return NULL;
     }
     return self;
 }
 
-/* A tuple, None if the function does not declare them. */
-static PyObject *
-types_of(const struct pyconc_state *state, PyObject *function)
-{
-    PyObject *types = PyObject_GetAttr(function, state->str_argtypes);
-
-    if (types != NULL && types != Py_None && !PyTuple_CheckExact(types)) {
-        Py_SETREF(types, PySequence_Tuple(types));
-    }
-    return types;
-}
-
 static int
-check_count(PyObject *types, PyObject *arguments)
+check_function(const struct pyconc_state *state, PyObject *function)
 {
-    if (PyTuple_GET_SIZE(types) == PyTuple_GET_SIZE(arguments)) {
+    if (PyObject_TypeCheck(function, (PyTypeObject *)state->native_function)) {
         return 0;
     }
     PyErr_Format(PyExc_TypeError,
-                 "this function takes %zd argument(s) (%zd given)",
-                 PyTuple_GET_SIZE(types), PyTuple_GET_SIZE(arguments));
+                 "submit_native() needs a ctypes function pointer, not %.200s",
+                 Py_TYPE(function)->tp_name);
+    return -1;
+}
+
+static int
+check_count(const struct declared *declared, PyObject *arguments)
+{
+    Py_ssize_t wanted = PyTuple_GET_SIZE(declared->argtypes);
+
+    if (wanted == PyTuple_GET_SIZE(arguments)) {
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError,
+                 "this function takes %zd argument(s) (%zd given)", wanted,
+                 PyTuple_GET_SIZE(arguments));
     return -1;
 }
 
@@ -412,6 +459,7 @@ static PyObject *
 submit_native(PyObject *module, PyObject *const *given, Py_ssize_t count)
 {
     struct pyconc_state *state = pyconc_state_of_module(module);
+    struct declared declared;
 
     if (count != 3 || !PyTuple_CheckExact(given[2])) {
         PyErr_SetString(PyExc_TypeError,
@@ -419,36 +467,29 @@ submit_native(PyObject *module, PyObject *const *given, Py_ssize_t count)
         return NULL;
     }
     PyObject *executor = given[0], *function = given[1], *arguments = given[2];
-    struct pyconc_thread_engine *engine = open_threads(state, executor);
-    if (engine == NULL || import_hooks(state) < 0) {
+    if (pyconc_check_threads(state, executor) < 0 || import_hooks(state) < 0 ||
+        check_function(state, function) < 0 ||
+        read_declared(state, function, &declared) < 0) {
         return NULL;
     }
-    if (!PyObject_IsInstance(function, state->native_function)) {
-        PyErr_Format(PyExc_TypeError,
-                     "submit_native() needs a ctypes function pointer, not "
-                     "%.200s",
-                     Py_TYPE(function)->tp_name);
-        return NULL;
-    }
-    PyObject *types = types_of(state, function);
-    PyObject *plan = types == NULL ? NULL : plan_of(state, function, types);
     PyObject *future = NULL;
-    if (plan != NULL && check_count(types, arguments) == 0) {
-        if (PyBytes_GET_SIZE(plan) == 0 || !CONC_HAS_CALL) {
+    if (check_count(&declared, arguments) == 0) {
+        if (PyBytes_GET_SIZE(declared.plan) !=
+                1 + PyTuple_GET_SIZE(arguments) ||
+            !CONC_HAS_CALL) {
             future = pyconc_executor_submit(executor, function, arguments,
                                             NULL, NULL);
         }
         else {
             struct native_call *call =
-                native_call_new(state, function, plan, types, arguments);
+                native_call_new(state, function, &declared, arguments);
             if (call != NULL) {
                 future = pyconc_executor_submit(executor, function, arguments,
                                                 NULL, &call->base);
             }
         }
     }
-    Py_XDECREF(plan);
-    Py_XDECREF(types);
+    declared_clear(&declared);
     return future;
 }
 
@@ -457,18 +498,19 @@ static PyObject *
 signature(PyObject *module, PyObject *function)
 {
     struct pyconc_state *state = pyconc_state_of_module(module);
-    PyObject *types =
-        import_hooks(state) < 0 ? NULL : types_of(state, function);
-    PyObject *plan = types == NULL ? NULL : plan_of(state, function, types);
+    struct declared declared;
     PyObject *pair = NULL;
     void (*address)(void);
 
-    if (plan != NULL && address_of(function, &address) == 0) {
-        pair = Py_BuildValue("(KO)", (unsigned long long)(uintptr_t)address,
-                             plan);
+    if (import_hooks(state) < 0 || check_function(state, function) < 0 ||
+        read_declared(state, function, &declared) < 0) {
+        return NULL;
     }
-    Py_XDECREF(types);
-    Py_XDECREF(plan);
+    if (address_of(function, &address) == 0) {
+        pair = Py_BuildValue("(KO)", (unsigned long long)(uintptr_t)address,
+                             declared.plan);
+    }
+    declared_clear(&declared);
     return pair;
 }
 
@@ -511,14 +553,18 @@ pyconc_run_range(struct pyconc_state *state, PyObject *executor,
     threads = threads < CONC_TEAM_SEATS_MAX ? threads : CONC_TEAM_SEATS_MAX;
     threads = threads < n ? threads : (Py_ssize_t)n;
     /* No more than are missing now: an initializer may fail each time. */
-    for (Py_ssize_t i = engine->worker_count; i < threads - 1; i++) {
-        if (pyconc_executor_grow(executor) < 0) {
-            return -1;
-        }
-    }
     Py_INCREF(engine);
-    int status = pyconc_thread_range(engine, function, context, n, grain,
+    int status = 0;
+    for (Py_ssize_t i = engine->worker_count; status == 0 && i < threads - 1;
+         i++) {
+        status = pyconc_executor_grow(executor) < 0
+                     ? -1
+                     : pyconc_check_threads(state, executor);
+    }
+    if (status == 0) {
+        status = pyconc_thread_range(engine, function, context, n, grain,
                                      (uint32_t)threads);
+    }
     Py_DECREF(engine);
     return status;
 }

@@ -12,6 +12,14 @@ conc_clock_now_ns(void)
 }
 
 int64_t
+conc_clock_coarse_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t
 conc_deadline_after(int64_t timeout_ns)
 {
     int64_t now = conc_clock_now_ns();

@@ -63,14 +63,15 @@ struct pyconc_state {
 
     /* from pyconc._signatures, at first need */
     PyObject *native_function; /* ctypes' type of function pointers */
-    PyObject *native_plan;     /* function -> bytes */
+    PyObject *native_plan;     /* what it declares -> bytes */
     PyObject *native_number;   /* (type, argument, is it real) -> number */
     PyObject *native_pointer;  /* (type, argument) -> (address, to be kept) */
-    PyObject *native_result;   /* (function, bits) -> object */
+    PyObject *native_result;   /* (type, bits) -> object */
     PyObject *native_plans;    /* dict; set last */
     PyObject *str_argtypes;
     PyObject *str_restype;
     PyObject *str_errcheck;
+    PyObject *str_flags;
 
     PyObject *corruption_error;
     PyObject *queue_shutdown; /* pyconc.errors.ShutDown */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "platform/clock.h"
+#include "platform/forks.h"
 #include "platform/status.h"
 
 /* How long the calls for what is taken at a time should take together.  Long
@@ -29,8 +30,9 @@ struct conc_team {
     conc_range_function function;
     void *context;
     int64_t n;
-    int64_t grain; /* indexes of a call at most; 0: no limit */
-    int64_t unit;  /* indexes */
+    int64_t grain;  /* indexes of a call at most; 0: no limit */
+    int64_t unit;   /* indexes */
+    uint32_t forks; /* of the process that works: a child leaves it alone */
     uint32_t seats;
     _Atomic uint32_t references;
     _Atomic uint32_t taken; /* seats, ever */
@@ -90,6 +92,7 @@ conc_team_new(conc_range_function function, void *context, int64_t n,
         .n = n,
         .grain = grain,
         .unit = unit,
+        .forks = conc_forks_count(),
         .seats = seats,
         .references = 1,
         .taken = 1,
@@ -210,7 +213,21 @@ steal(struct conc_team *team, uint32_t seat, uint32_t count)
     return 0;
 }
 
+/* Call for one unit, in grains if it has more than one. */
 static void
+call_unit(const struct conc_team *team, int64_t first, int64_t end)
+{
+    while (first < end && !conc_load_rlx(&team->stopped)) { /* soon enough */
+        int64_t next = end - first > team->grain ? first + team->grain : end;
+        team->function(first, next, team->context);
+        first = next;
+    }
+}
+
+/* Call for these units; how many it came to.  With a grain it gives up when
+ * they take long, which the ones before them had not: others can steal the
+ * rest, and signals are looked at. */
+static uint32_t
 call(const struct conc_team *team, uint32_t begin, uint32_t count)
 {
     int64_t first = begin * team->unit;
@@ -218,13 +235,30 @@ call(const struct conc_team *team, uint32_t begin, uint32_t count)
                       ? team->n
                       : first + count * team->unit;
 
-    while (team->grain > 0 && end - first > team->grain &&
-           !conc_load_rlx(&team->stopped)) {
-        team->function(first, first + team->grain, team->context);
-        first += team->grain;
-    }
-    if (team->grain == 0 || end - first <= team->grain) {
+    if (team->grain == 0) {
         team->function(first, end, team->context);
+        return count;
+    }
+    int64_t tick_ns = conc_clock_coarse_ns();
+    uint32_t done = 0;
+    do {
+        int64_t next = end - first > team->unit ? first + team->unit : end;
+        call_unit(team, first, next);
+        first = next;
+        done++;
+    } while (done < count && conc_clock_coarse_ns() == tick_ns &&
+             !conc_load_rlx(&team->stopped));
+    return done;
+}
+
+/* Put units back that were taken last: before those that are there. */
+static void
+put_back(struct share *own, uint32_t begin)
+{
+    uint64_t span = conc_load_rlx(&own->span);
+
+    /* relaxed: as in take() */
+    while (!conc_cas_rlx(&own->span, &span, pack(begin, span_end(span)))) {
     }
 }
 
@@ -234,7 +268,8 @@ conc_team_work(struct conc_team *team, uint32_t seat, int64_t deadline_ns)
     uint32_t count = 1, begin;
     int64_t before_ns = conc_clock_now_ns();
 
-    while (!conc_load_rlx(&team->stopped)) { /* soon enough */
+    while (!conc_load_rlx(&team->stopped) && /* soon enough */
+           team->forks == conc_forks_count()) {
         uint32_t taken = take(&team->shares[seat], count, &begin);
         if (taken == 0) {
             if (!steal(team, seat, count)) {
@@ -242,7 +277,11 @@ conc_team_work(struct conc_team *team, uint32_t seat, int64_t deadline_ns)
             }
             continue;
         }
-        call(team, begin, taken);
+        uint32_t done = call(team, begin, taken);
+        if (done < taken) {
+            put_back(&team->shares[seat], begin + done);
+            taken = done;
+        }
         int64_t now_ns = conc_clock_now_ns();
         int64_t took_ns = now_ns - before_ns;
         before_ns = now_ns;

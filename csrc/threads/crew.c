@@ -28,8 +28,10 @@
  *   Q1 -> Q2  added: a task is queued before somebody relies on the watch.
  *   R1 -> R2  parker (ring/parker.c): the watch is left before the last look
  *             at `added`.
- *   N1 -> N2  errand, is_roused: written before the worker is woken; the
- * worker looks at them after it has noted the wake. */
+ *   F1 -> F2  is_free: a worker says that it has done its errand, then looks
+ * for queued tasks; who queues one (Q1) then looks for free workers. N1 -> N2
+ * errand, is_roused: written before the worker is woken; the worker looks at
+ * them after it has noted the wake. */
 #include "platform/clock.h"
 #include "platform/cpus.h"
 #include "platform/forks.h"
@@ -140,9 +142,14 @@ is_watched(const struct pyconc_thread_engine *engine)
            conc_parker_is_watching(&engine->sentinel->parker); /* R2 */
 }
 
+static void take_back(struct pyconc_thread_engine *engine);
+
 void
 pyconc_thread_published(struct pyconc_thread_engine *engine)
 {
+    if (engine->newest == NULL && engine->borrowed > 0) {
+        take_back(engine);
+    }
     struct pyconc_thread_worker *worker = engine->newest;
 
     if (worker == NULL || engine->rousing != NULL || engine->queued == 0) {
@@ -171,8 +178,43 @@ pass_on(struct pyconc_thread_engine *engine)
         if (conc_parker_appoint(&worker->parker)) {
             return;
         }
-        /* Cannot be: who is woken is taken out of the list first. */
-        remove_idle(engine, worker);
+        /* It has yet to note the wake for an errand that was called off. */
+        engine->rousing = worker;
+        rouse(engine, worker);
+    }
+}
+
+/* --- errands (GIL held) -------------------------------------------------- */
+
+static void
+end_loan(struct pyconc_thread_engine *engine,
+         struct pyconc_thread_worker *worker)
+{
+    if (worker->borrower != NULL) {
+        worker->borrower = NULL;
+        engine->borrowed--;
+    }
+}
+
+/* Take borrowed workers back that have done their errand: the borrower may be
+ * busy for long, in a signal handler for instance. */
+static void
+take_back(struct pyconc_thread_engine *engine)
+{
+    struct pyconc_thread_worker *worker = engine->workers;
+
+    for (; worker != NULL && engine->borrowed > 0; worker = worker->next) {
+        if (worker->borrower == NULL ||
+            !conc_load_sc(&worker->is_free)) { /* F2 */
+            continue;
+        }
+        end_loan(engine, worker);
+        if (worker->task == NULL) {
+            push_idle(engine, worker);
+        }
+        else {
+            rouse(engine, worker); /* to complete that itself */
+        }
     }
 }
 
@@ -190,6 +232,7 @@ pyconc_thread_borrow(struct pyconc_thread_engine *engine, const void *borrower)
     }
     remove_idle(engine, worker);
     worker->borrower = borrower;
+    engine->borrowed++;
     return worker;
 }
 
@@ -198,6 +241,7 @@ pyconc_thread_send(struct pyconc_thread_worker *worker,
                    struct pyconc_errand *errand)
 {
     conc_store_rlx(&worker->is_back, 0);    /* nobody looks yet */
+    conc_store_rlx(&worker->is_free, 0);    /* as above */
     conc_store_sc(&worker->errand, errand); /* N1 */
     conc_patience_waker(&worker->patience);
     (void)conc_parker_wake(&worker->parker);
@@ -207,7 +251,7 @@ void
 pyconc_thread_give_back(struct pyconc_thread_engine *engine,
                         struct pyconc_thread_worker *worker)
 {
-    worker->borrower = NULL;
+    end_loan(engine, worker);
     conc_store_rlx(&worker->is_back, 1); /* a hint */
     if (engine->queued == 0 && engine->base.phase == PYCONC_ENGINE_OPEN &&
         !engine->halted && !worker->is_dismissed) {
@@ -225,6 +269,13 @@ pyconc_thread_give_back(struct pyconc_thread_engine *engine,
 void
 pyconc_thread_rouse_all(struct pyconc_thread_engine *engine)
 {
+    struct pyconc_thread_worker *worker = engine->workers;
+
+    for (; worker != NULL && engine->borrowed > 0; worker = worker->next) {
+        if (worker->borrower != NULL) {
+            rouse(engine, worker); /* after its errand */
+        }
+    }
     while (engine->newest != NULL) {
         rouse(engine, engine->newest);
     }
@@ -365,17 +416,23 @@ idle_nogil(struct pyconc_thread_engine *engine,
         struct pyconc_errand *errand =
             conc_exchange_acqrel(&worker->errand, NULL); /* N2 */
         if (errand != NULL) {
-            if (errand->run(errand)) {
+            if (errand->run(errand) ||
+                CONC_UNLIKELY(worker->forks != conc_forks_count())) {
+                return CONC_AGAIN;
+            }
+            conc_store_sc(&worker->is_free, 1); /* F1 */
+            if (conc_load_sc(&engine->added) !=
+                conc_load_rlx(&engine->taken)) { /* Q2 */
                 return CONC_AGAIN;
             }
         }
-        else if (conc_load_sc(&worker->is_roused)) { /* N2 */
-            if (*slept_ns == 0) {
+        if (conc_load_sc(&worker->is_roused)) { /* N2 */
+            if (errand == NULL && *slept_ns == 0) {
                 pyconc_park_politely_nogil(let_go_seen);
             }
             return CONC_AGAIN;
         }
-        /* else: woken for an errand that was called off */
+        /* Perhaps it was woken for an errand that was called off. */
         spin_ns =
             engine->base.source.spin_limit > 0 && waker != conc_cpu_now() + 1
                 ? CONC_SPIN_NS
@@ -407,7 +464,7 @@ idle(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker,
         errand->run(errand);
         Py_END_ALLOW_THREADS
     }
-    worker->borrower = NULL; /* here it is */
+    end_loan(engine, worker); /* here it is */
     if (slept_ns == 0) {
         conc_patience_hit(&worker->patience);
     }
@@ -465,6 +522,7 @@ attach(struct pyconc_thread_engine *engine)
     }
     worker->engine = engine;
     worker->ident = PyThread_get_thread_ident();
+    worker->forks = conc_forks_count();
     worker->next = engine->workers;
     if (worker->next != NULL) {
         worker->next->previous = worker;
@@ -503,15 +561,14 @@ static int
 run_tasks(struct pyconc_thread_engine *engine,
           struct pyconc_thread_worker *worker, Py_ssize_t limit)
 {
-    uint32_t forks = conc_forks_count();
     struct pyconc_thread_task *task = worker->task;
 
     if (task != NULL) { /* that it was sent to run */
         stays(engine, worker);
         pyconc_native_reap(engine, task);
-        if (CONC_UNLIKELY(forks != conc_forks_count())) {
-            return 1;
-        }
+    }
+    if (CONC_UNLIKELY(worker->forks != conc_forks_count())) {
+        return 1;
     }
     while (limit-- > 0 && !engine->halted && !worker->is_dismissed &&
            (task = pyconc_thread_take(engine)) != NULL) {
@@ -520,7 +577,7 @@ run_tasks(struct pyconc_thread_engine *engine,
         stays(engine, worker);
         pass_on(engine);
         pyconc_thread_run_task(engine, worker, task);
-        if (CONC_UNLIKELY(forks != conc_forks_count())) {
+        if (CONC_UNLIKELY(worker->forks != conc_forks_count())) {
             return 1;
         }
         if (conc_load_rlx(&engine->taken) != taken) {
@@ -589,7 +646,7 @@ pyconc_thread_dismiss(struct pyconc_thread_engine *engine, unsigned long ident)
     }
     if (worker != NULL) {
         worker->is_dismissed = 1;
-        if (worker->is_idle) {
+        if (worker->is_idle || worker->borrower != NULL) {
             rouse(engine, worker);
         }
     }
@@ -613,7 +670,7 @@ pyconc_thread_after_fork(struct pyconc_thread_engine *engine)
     engine->workers = engine->newest = engine->oldest = NULL;
     engine->hosted = NULL;
     engine->rousing = engine->sentinel = NULL;
-    engine->idle_count = engine->worker_count = 0;
+    engine->idle_count = engine->worker_count = engine->borrowed = 0;
     conc_store_rlx(&engine->busy, 0); /* as all of this: alone by now */
     engine->base.source.collector = NULL;
     engine->base.has_collector = 0;

@@ -11,7 +11,8 @@
  *       and has yet to look, or the sentinel watches (crew.c).
  *   T3  A worker is in the idle list from before it lets go of the GIL until
  *       somebody with the GIL takes it out: who rouses it, or itself; or who
- *       borrows it for an errand, and puts it back.
+ *       borrows it for an errand, and puts it back.  Whoever needs workers
+ *       takes back those that have done their errand.
  *   T4  `pending` counts the tasks that are queued or running. */
 #ifndef PYCONC_THREADS_ENGINE_H
 #define PYCONC_THREADS_ENGINE_H
@@ -79,6 +80,8 @@ struct pyconc_thread_worker {
     _Atomic uint32_t is_roused; /* woken to take the GIL; N1 -> N2 as well */
     const void *borrower;       /* who will put it back; NULL: nobody */
     _Atomic uint32_t is_back;   /* it was put back: a hint */
+    _Atomic uint32_t is_free;   /* it has done its errand, F1 -> F2 */
+    uint32_t forks;             /* conc_forks_count() where it began */
     uint8_t is_dismissed;       /* leaves after its task */
     int64_t gil_since_ns; /* when others could have had the GIL; 0: unknown */
 };
@@ -103,6 +106,7 @@ struct pyconc_thread_engine {
 
     struct pyconc_thread_worker *workers; /* all, in their loop */
     struct pyconc_hosted *hosted; /* ranges that workers may join: native.c */
+    Py_ssize_t borrowed;          /* workers with a borrower */
 
     Py_ssize_t worker_limit;
     Py_ssize_t worker_count; /* threads that work or will: counted by who

@@ -312,6 +312,9 @@ look_at_signals(struct conc_team *team, uint32_t forks)
 {
     int status = PyErr_CheckSignals();
 
+    if (forks != conc_forks_count() && status < 0) {
+        return 1;
+    }
     if (forks != conc_forks_count()) {
         PyErr_SetString(PyExc_RuntimeError,
                         "the process was forked while this thread worked off "

@@ -2,13 +2,19 @@
 
 import contextlib
 import faulthandler
+import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from support.procs import children, describe
+
+# Has a process print its stacks, also one that waits in C for ever.
+SHOW_STACKS = signal.SIGRTMAX
+faulthandler.register(SHOW_STACKS, sys.__stderr__)
 
 
 class StillRunning(BaseException):
@@ -26,7 +32,11 @@ def guarded(seconds):
     def expire(_signal, _frame):
         faulthandler.dump_traceback(sys.__stderr__)
         for pid in sorted(children()):
-            print(describe(pid), file=sys.__stderr__)
+            print(describe(pid), file=sys.__stderr__, flush=True)
+            # Forked children inherited the handler; others are ended by it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, SHOW_STACKS)
+        time.sleep(1)  # for them to print
         raise StillRunning(f"watchdog: still running after {seconds} s")
 
     previous = signal.signal(signal.SIGALRM, expire)

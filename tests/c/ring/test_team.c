@@ -247,6 +247,39 @@ test_the_host_can_pause(void)
     free(log);
 }
 
+/* The first indexes cost nothing, so that many are taken at a time. */
+static void
+then_slow(int64_t begin, int64_t end, void *context)
+{
+    note(begin, end, context);
+    if (begin >= INDEXES / 2) {
+        int64_t until_ns = conc_clock_now_ns() + 20000000;
+        while (conc_clock_now_ns() < until_ns) {
+            conc_cpu_relax();
+        }
+    }
+}
+
+static void
+test_slow_calls_after_fast_ones(void)
+{
+    struct log *log = new_log(INDEXES);
+    struct conc_team *team = conc_team_new(then_slow, log, INDEXES, 1, 1);
+    REQUIRE(team != NULL);
+    int64_t before;
+    do {
+        before = conc_load_rlx(&log->calls);
+        CHECK(conc_team_work(team, 0, 0) == CONC_TIMEOUT);
+    } while (conc_load_rlx(&log->calls) <= INDEXES / 2);
+    before = conc_load_rlx(&log->calls);
+    CHECK(conc_team_work(team, 0, 0) == CONC_TIMEOUT);
+    CHECK(conc_load_rlx(&log->calls) <= before + 2);
+    conc_team_stop(team);
+    CHECK(conc_team_close(team) == 0);
+    conc_team_drop(team);
+    free(log);
+}
+
 static void
 test_closed_nobody_enters(void)
 {
@@ -286,5 +319,6 @@ CONC_TEST_MAIN(CONC_TEST(test_each_index_is_called_once),
                CONC_TEST(test_ranges_beyond_32_bits),
                CONC_TEST(test_stopped_no_call_begins),
                CONC_TEST(test_the_host_can_pause),
+               CONC_TEST(test_slow_calls_after_fast_ones),
                CONC_TEST(test_closed_nobody_enters),
                CONC_TEST(test_many_short_teams))
