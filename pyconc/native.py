@@ -75,8 +75,8 @@ def parallel_for(
         byref(); a cffi pointer or array; a capsule.  It stays referenced
         until the last call has returned.  Whether the function writes to it is
         not known here: that of a read-only buffer must not.
-    grain: how many indexes a call gets at most; None: as many as take some
-        50 microseconds.
+    grain: how many indexes a call gets at most; None: as many as should take
+        some 50 microseconds, judged by the ones before.
     executor: whose threads help; None: those that all calls share.  No more
         threads take part than there are CPUs, this one included.
 
