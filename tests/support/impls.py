@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-METHODS = ["fork", "spawn", "forkserver"]
+METHODS = os.environ.get("PYCONC_TEST_METHODS", "fork spawn forkserver").split()
 # One side alone: to try a test on the standard library, or where only our code
 # is of interest (sanitizers).
 NAMES = os.environ.get("PYCONC_TEST_SIDES", "stdlib pyconc").split()
