@@ -250,7 +250,11 @@ def test_order_is_by_time_and_not_by_call(make, hold):
     hold.wait_running()
     ran = []
     delays = [0.03, 0.01, 0.04, 0.02, 0]
-    pending = [executor.schedule(d, ran.append, d) for d in delays]
+    start = datetime.datetime.now() + datetime.timedelta(seconds=0.5)
+    pending = [
+        executor.schedule_at(start + datetime.timedelta(seconds=d), ran.append, d)
+        for d in delays
+    ]
     eventually(lambda: timers(executor) == 0)
     assert executor._engine.queued == len(delays)
     assert not any(f.running() or f.done() for f in pending)
