@@ -19,10 +19,6 @@ __all__ = ["CFuncPtr", "Signature", "number", "plan", "pointer", "result"]
 
 _PYTHON_API = 4  # the flag of ctypes' functions that are called with the GIL
 
-# As many as the C half can pass, see csrc/platform/call.h.
-_INTEGERS = 6
-_REALS = 8
-
 _INTEGER_CODES = {
     (True, 1): "b",
     (False, 1): "B",
@@ -71,7 +67,7 @@ def _code(kind: Any) -> str | None:
 
 
 def plan(flags: int, argtypes: Any, restype: Any, errcheck: object) -> bytes:
-    """How to call a ctypes function: its codes, or nothing: only ctypes can.
+    """The codes of a ctypes function, or nothing: only ctypes can call it.
 
     Raises TypeError if it cannot be called without the GIL, or if it does not
     say what it takes.
@@ -107,11 +103,8 @@ def plan(flags: int, argtypes: Any, restype: Any, errcheck: object) -> bytes:
             )
         plain = restype.__base__ is _SimpleCData and restype._type_ not in "zZ"
         first = code if plain else "O"
-    reals = sum(code in "fd" for code in codes)
     if first == "O" and _code(restype) in ("f", "d"):
-        return b""
-    if reals > _REALS or len(codes) - reals > _INTEGERS:
-        return b""
+        return b""  # only ctypes makes an object of that
     return "".join([first, *codes]).encode()
 
 

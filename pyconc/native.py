@@ -39,12 +39,12 @@ def _executor(executor: ThreadPoolExecutor | None) -> ThreadPoolExecutor:
         return _shared
 
 
-def _forget_shared() -> None:
+def _renew_lock() -> None:
     global _lock
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_shared)
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _grain(grain: int | None) -> int:

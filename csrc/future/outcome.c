@@ -309,14 +309,9 @@ pyconc_outcome_wait(struct pyconc_outcome *outcome, int64_t deadline_ns)
     }
     pyconc_outcome_link(outcome, &single->link, &single->waiter);
     PyObject *object = Py_NewRef(outcome->object);
-    PyObject *engine = source != NULL ? Py_NewRef(source->engine) : NULL;
     single->waiter.alone = outcome;
     int result = pyconc_wait(&single->waiter, source, deadline_ns);
-    if (single->waiter.attended != NULL) {
-        source->ops->desert(source, single);
-    }
     pyconc_outcome_unlink(outcome, &single->link);
-    Py_XDECREF(engine);
     Py_DECREF(object);
     pyconc_single_drop(single);
     return result;

@@ -220,6 +220,9 @@ wait_to_be_woken(struct pyconc_waiter *waiter, struct pyconc_source *source,
                     source == NULL ? NULL : &source->leaving, NULL,
                     deadline_ns);
     }
+    if (waiter->attended != NULL) {
+        source->ops->desert(source, (struct pyconc_single *)waiter);
+    }
     waiter->patience = NULL; /* ends with the engine */
     Py_XDECREF(engine);
     return outcome;

@@ -109,6 +109,20 @@ pyconc_queue_wait_for_heap(struct pyconc_queue *self)
     return status;
 }
 
+static int
+offer(struct pyconc_queue *self, Py_ssize_t sorters, Py_ssize_t items,
+      Py_ssize_t room)
+{
+    (void)pyconc_waitlist_offer(&self->sorters, sorters);
+    (void)pyconc_waitlist_offer(&self->getters, items);
+    (void)pyconc_waitlist_offer(&self->putters, room);
+    int status = pyconc_waitlist_offer(&self->getter_tasks, items);
+    if (pyconc_waitlist_offer(&self->putter_tasks, room) < 0) {
+        status = -1;
+    }
+    return status;
+}
+
 int
 pyconc_queue_offer_all(struct pyconc_queue *self)
 {
@@ -120,25 +134,11 @@ pyconc_queue_offer_all(struct pyconc_queue *self)
     Py_ssize_t room = self->is_shutdown || self->limit == 0
                           ? PY_SSIZE_T_MAX
                           : self->limit - pyconc_queue_length(self);
-    (void)pyconc_waitlist_offer(&self->sorters, self->heap_owner == 0);
-    (void)pyconc_waitlist_offer(&self->getters, items);
-    (void)pyconc_waitlist_offer(&self->putters, room);
-    int status = pyconc_waitlist_offer(&self->getter_tasks, items);
-    if (pyconc_waitlist_offer(&self->putter_tasks, room) < 0) {
-        status = -1;
-    }
-    return status;
+    return offer(self, self->heap_owner == 0, items, room);
 }
 
 int
 pyconc_queue_offer_everything(struct pyconc_queue *self)
 {
-    (void)pyconc_waitlist_offer(&self->sorters, PY_SSIZE_T_MAX);
-    (void)pyconc_waitlist_offer(&self->getters, PY_SSIZE_T_MAX);
-    (void)pyconc_waitlist_offer(&self->putters, PY_SSIZE_T_MAX);
-    int status = pyconc_waitlist_offer(&self->getter_tasks, PY_SSIZE_T_MAX);
-    if (pyconc_waitlist_offer(&self->putter_tasks, PY_SSIZE_T_MAX) < 0) {
-        status = -1;
-    }
-    return status;
+    return offer(self, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX, PY_SSIZE_T_MAX);
 }

@@ -135,19 +135,22 @@ static const struct pyconc_native_ops native_call_ops = {
     .free = native_call_free,
 };
 
+static int
+is_real(char code)
+{
+    return code == 'd' || code == 'f';
+}
+
 /* An argument's number as an int or float object: most are one already. */
 static PyObject *
 number_of(struct pyconc_state *state, PyObject *type, PyObject *argument,
           char code)
 {
-    int is_real = code == 'd' || code == 'f';
-
-    if (is_real ? PyFloat_Check(argument) || PyLong_Check(argument)
-                : PyLong_Check(argument)) {
+    if (PyLong_Check(argument) || (is_real(code) && PyFloat_Check(argument))) {
         return Py_NewRef(argument);
     }
     return PyObject_CallFunction(state->native_number, "OOi", type, argument,
-                                 is_real);
+                                 is_real(code));
 }
 
 static int
@@ -266,7 +269,7 @@ convert(struct native_call *self, const char *codes, PyObject *types,
             return -1;
         }
         int status =
-            code == 'd' || code == 'f'
+            is_real(code)
                 ? real_to_bits(number, code, &self->call.reals[reals++])
                 : integer_to_bits(i, type, number, code,
                                   &self->call.integers[integers++]);
@@ -402,6 +405,28 @@ address_of(PyObject *function, void (**address)(void))
     return 0;
 }
 
+/* Whether conc_call can pass it all, and the codes say what becomes of the
+ * result; otherwise only ctypes can call this. */
+static int
+can_call(const struct declared *declared)
+{
+    const char *codes = PyBytes_AS_STRING(declared->plan);
+    int reals = 0, integers = 0;
+
+    if (!CONC_HAS_CALL || codes[0] == '\0') {
+        return 0;
+    }
+    while (*++codes != '\0') {
+        if (is_real(*codes)) {
+            reals++;
+        }
+        else {
+            integers++;
+        }
+    }
+    return reals <= CONC_CALL_REALS && integers <= CONC_CALL_INTEGERS;
+}
+
 static struct native_call *
 native_call_new(struct pyconc_state *state, PyObject *function,
                 const struct declared *declared, PyObject *arguments)
@@ -474,9 +499,7 @@ submit_native(PyObject *module, PyObject *const *given, Py_ssize_t count)
     }
     PyObject *future = NULL;
     if (check_count(&declared, arguments) == 0) {
-        if (PyBytes_GET_SIZE(declared.plan) !=
-                1 + PyTuple_GET_SIZE(arguments) ||
-            !CONC_HAS_CALL) {
+        if (!can_call(&declared)) {
             future = pyconc_executor_submit(executor, function, arguments,
                                             NULL, NULL);
         }
@@ -699,8 +722,7 @@ map_range(PyObject *module, PyObject *arguments)
 
     if (!PyArg_ParseTuple(arguments, "OKCCOOOL:map_range", &executor, &address,
                           &first_code, &second_code, &first, &second, &output,
-                          &grain) ||
-        check_range(0, grain) < 0 || open_threads(state, executor) == NULL) {
+                          &grain)) {
         return NULL;
     }
     conc_range_function function = pyconc_native_map_function(

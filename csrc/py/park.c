@@ -60,7 +60,14 @@ pyconc_park_politely_nogil(uint32_t let_go_seen)
 int
 pyconc_is_main_thread(void)
 {
-    return gettid() == getpid();
+    static _Thread_local uint32_t asked_after; /* so many forks, and one */
+    static _Thread_local int is_main;
+
+    if (asked_after != conc_forks_count() + 1) {
+        is_main = gettid() == getpid();
+        asked_after = conc_forks_count() + 1;
+    }
+    return is_main;
 }
 
 int64_t

@@ -29,9 +29,11 @@
  *   R1 -> R2  parker (ring/parker.c): the watch is left before the last look
  *             at `added`.
  *   F1 -> F2  is_free: a worker says that it has done its errand, then looks
- * for queued tasks; who queues one (Q1) then looks for free workers. N1 -> N2
- * errand, is_roused: written before the worker is woken; the worker looks at
- * them after it has noted the wake. */
+ *             for queued tasks; who queues one (Q1) then looks for free
+ *             workers.  Before others learn that the errand is done: they may
+ *             send the next one, and then the worker is not free.
+ *   N1 -> N2  errand, is_roused: written before the worker is woken; the
+ *             worker looks at them after it has noted the wake. */
 #include "platform/clock.h"
 #include "platform/cpus.h"
 #include "platform/forks.h"
@@ -248,6 +250,12 @@ pyconc_thread_send(struct pyconc_thread_worker *worker,
 }
 
 void
+pyconc_thread_errand_done(struct pyconc_thread_worker *worker)
+{
+    conc_store_sc(&worker->is_free, 1); /* F1 */
+}
+
+void
 pyconc_thread_give_back(struct pyconc_thread_engine *engine,
                         struct pyconc_thread_worker *worker)
 {
@@ -416,11 +424,10 @@ idle_nogil(struct pyconc_thread_engine *engine,
         struct pyconc_errand *errand =
             conc_exchange_acqrel(&worker->errand, NULL); /* N2 */
         if (errand != NULL) {
-            if (errand->run(errand) ||
+            if (errand->run(errand, worker) ||
                 CONC_UNLIKELY(worker->forks != conc_forks_count())) {
                 return CONC_AGAIN;
             }
-            conc_store_sc(&worker->is_free, 1); /* F1 */
             if (conc_load_sc(&engine->added) !=
                 conc_load_rlx(&engine->taken)) { /* Q2 */
                 return CONC_AGAIN;
@@ -461,7 +468,7 @@ idle(struct pyconc_thread_engine *engine, struct pyconc_thread_worker *worker,
     while ((errand = conc_exchange_acqrel(&worker->errand, NULL)) != NULL) {
         /* N2: it came while this thread was on its way. */
         Py_BEGIN_ALLOW_THREADS(void)
-        errand->run(errand);
+        errand->run(errand, worker);
         Py_END_ALLOW_THREADS
     }
     end_loan(engine, worker); /* here it is */
@@ -564,7 +571,6 @@ run_tasks(struct pyconc_thread_engine *engine,
     struct pyconc_thread_task *task = worker->task;
 
     if (task != NULL) { /* that it was sent to run */
-        stays(engine, worker);
         pyconc_native_reap(engine, task);
     }
     if (CONC_UNLIKELY(worker->forks != conc_forks_count())) {

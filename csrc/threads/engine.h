@@ -21,6 +21,7 @@
 #include "pool/results.h"
 #include "ring/parker.h"
 
+struct pyconc_thread_worker;
 struct pyconc_timers;
 
 /* How a task's function is called. */
@@ -33,8 +34,11 @@ enum pyconc_call {
 
 /* What an idle worker does without taking the GIL. */
 struct pyconc_errand {
-    /* Whether the worker then needs the GIL.  GIL: not held. */
-    int (*run)(struct pyconc_errand *errand);
+    /* Whether the worker then needs the GIL.  Calls
+     * pyconc_thread_errand_done before anybody else can know.  GIL: not held.
+     */
+    int (*run)(struct pyconc_errand *errand,
+               struct pyconc_thread_worker *worker);
 };
 
 struct pyconc_native;
@@ -203,6 +207,8 @@ pyconc_thread_borrow(struct pyconc_thread_engine *engine,
                      const void *borrower);
 void pyconc_thread_send(struct pyconc_thread_worker *worker,
                         struct pyconc_errand *errand);
+/* The errand is done, and the next one may come.  GIL: not held. */
+void pyconc_thread_errand_done(struct pyconc_thread_worker *worker);
 /* Put it back, when the errand is done or will do nothing any more. */
 void pyconc_thread_give_back(struct pyconc_thread_engine *engine,
                              struct pyconc_thread_worker *worker);

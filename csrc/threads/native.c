@@ -40,12 +40,12 @@ linger(const struct pyconc_thread_worker *worker)
 }
 
 static int
-run_task(struct pyconc_errand *errand)
+run_task(struct pyconc_errand *errand, struct pyconc_thread_worker *worker)
 {
     struct pyconc_native *native = (struct pyconc_native *)errand;
-    const struct pyconc_thread_worker *worker = native->worker;
 
     native->ops->run(native);
+    pyconc_thread_errand_done(worker);
     /* D1, D2 */
     uintptr_t before = conc_exchange_acqrel(&native->state, DONE);
     if (before == 0) {
@@ -199,13 +199,16 @@ join_free(struct join *join)
 }
 
 static int
-run_join(struct pyconc_errand *errand)
+run_join(struct pyconc_errand *errand, struct pyconc_thread_worker *worker)
 {
     struct join *join = (struct join *)errand;
     int32_t seat = conc_team_enter(join->team);
 
     if (seat >= 0) {
         (void)conc_team_work(join->team, (uint32_t)seat, CONC_NEVER);
+    }
+    pyconc_thread_errand_done(worker);
+    if (seat >= 0) {
         conc_team_leave(join->team);
     }
     join_free(join);

@@ -2,7 +2,6 @@
 
 import gc
 import pickle
-import signal
 import sys
 import threading
 import warnings
@@ -48,14 +47,6 @@ def kind(request):
 @pytest.fixture
 def lock(sync, kind):
     return getattr(sync.threading, kind)()
-
-
-@pytest.fixture
-def handle():
-    """Set the handler of SIGUSR1 until the end of the test."""
-    old = signal.getsignal(signal.SIGUSR1)
-    yield lambda handler: signal.signal(signal.SIGUSR1, handler)
-    signal.signal(signal.SIGUSR1, old)
 
 
 def outcome(call, *args, **kwds):

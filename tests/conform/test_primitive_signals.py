@@ -1,7 +1,6 @@
 """Signals while the main thread waits: handlers that raise, return, wake."""
 
 import gc
-import signal
 import threading
 import time
 
@@ -13,14 +12,6 @@ from support.waits import ONE_BY_ONE, TIMED, WAITS
 
 class Interrupted(Exception):
     """Raised by the handler."""
-
-
-@pytest.fixture
-def handle():
-    """Install a handler of SIGUSR1."""
-    before = signal.getsignal(signal.SIGUSR1)
-    yield lambda handler: signal.signal(signal.SIGUSR1, handler)
-    signal.signal(signal.SIGUSR1, before)
 
 
 def by_name(classes):

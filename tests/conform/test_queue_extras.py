@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from support.blocking import PATIENCE, Call, at_once, blocked_calls
+from support.coroutines import pending, soon
 from support.sync import only_pyconc
 
 pytestmark = only_pyconc
@@ -24,18 +25,6 @@ def cls(request, mod):
 @pytest.fixture
 def q(mod):
     return mod.Queue()
-
-
-async def soon(awaitable):
-    return await asyncio.wait_for(awaitable, PATIENCE)
-
-
-async def pending(coroutine):
-    """Start a task and let it run until it waits."""
-    task = asyncio.ensure_future(coroutine)
-    await asyncio.sleep(0.02)
-    assert not task.done()
-    return task
 
 
 def test_put_many_and_get_many(q):

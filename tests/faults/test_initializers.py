@@ -16,17 +16,25 @@ def count_then_die(gate):
     os._exit(7)
 
 
-def pending(pool):
-    return [
+def enter_then_die(gate):
+    gate.enter()
+    os._exit(7)
+
+
+def pending(pool, gate):
+    """Results of tasks that were there before the initializers failed."""
+    results = [
         pool.apply_async(square, (1,)),
         pool.map_async(square, range(10)),
     ]
+    gate.open()
+    return results
 
 
 @all_methods
-def test_pending_tasks_get_the_initializers_error(make_pool):
-    pool = make_pool(2, initializer=tasks.initializer_raises)
-    for result in pending(pool):
+def test_pending_tasks_get_the_initializers_error(make_pool, gate):
+    pool = make_pool(2, initializer=tasks.enter_then_raise, initargs=(gate,))
+    for result in pending(pool, gate):
         error = catch(lambda result=result: result.get(30))
         text = full_text(error)
         assert "ZeroDivisionError" in text
@@ -48,9 +56,9 @@ def test_every_way_of_asking_ends(impl, make_pool):
 
 def test_no_endless_respawn(make_pool, gate):
     pool = make_pool(
-        2, initializer=tasks.count_start_then_raise, initargs=(gate,)
+        2, initializer=tasks.enter_then_raise, initargs=(gate,)
     )
-    for result in pending(pool):
+    for result in pending(pool, gate):
         catch(lambda result=result: result.get(30))
     catch(lambda: pool.apply(square, (1,)))
     pool.close()
@@ -67,8 +75,8 @@ def test_such_a_pool_can_be_ended(make_pool, end):
 
 @all_methods
 def test_an_initializer_that_dies_breaks_the_pool(impl, make_pool, gate):
-    pool = make_pool(2, initializer=count_then_die, initargs=(gate,))
-    for result in pending(pool):
+    pool = make_pool(2, initializer=enter_then_die, initargs=(gate,))
+    for result in pending(pool, gate):
         with pytest.raises(
             impl.process.BrokenProcessPool, match=r"(?i)exit.*\b7\b"
         ):

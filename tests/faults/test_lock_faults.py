@@ -46,14 +46,6 @@ def lock(sync, kind):
 
 
 @pytest.fixture
-def handle():
-    """Install a handler of SIGUSR1."""
-    before = signal.getsignal(signal.SIGUSR1)
-    yield lambda handler: signal.signal(signal.SIGUSR1, handler)
-    signal.signal(signal.SIGUSR1, before)
-
-
-@pytest.fixture
 def switch_after():
     """Set how long a thread keeps the GIL."""
     before = sys.getswitchinterval()

@@ -22,14 +22,6 @@ class Interrupted(Exception):
     """Raised by the handler."""
 
 
-@pytest.fixture
-def handle():
-    """Install a handler of SIGUSR1."""
-    before = signal.getsignal(signal.SIGUSR1)
-    yield lambda handler: signal.signal(signal.SIGUSR1, handler)
-    signal.signal(signal.SIGUSR1, before)
-
-
 class Number:
     """A number that runs code when it is asked for its value."""
 
@@ -376,18 +368,20 @@ def raise_interrupted(_signal, _frame):
     raise Interrupted
 
 
+def notify_and_keep(condition):
+    condition.acquire()
+    condition.notify()
+
+
 def test_two_exceptions_end_a_wait_for_a_lock_that_stays_held(handle):
     """The first is not enough: leaving `with condition` releases the lock."""
     handle(raise_interrupted)
     lock = threading.Lock()
     condition = threading.Condition(lock)
-
-    def notify_and_keep():
-        lock.acquire()
-        condition.notify()
-
     condition.acquire()
-    helper = when_main_sleeps(notify_and_keep, signal_main, signal_main)
+    helper = when_main_sleeps(
+        lambda: notify_and_keep(condition), signal_main, signal_main
+    )
     with pytest.raises(Interrupted):
         condition.wait()
     helper.result()
@@ -401,12 +395,9 @@ def test_one_exception_waits_for_the_lock(handle):
     handle(raise_interrupted)
     lock = threading.Lock()
     condition = threading.Condition(lock)
-
-    def notify_and_keep():
-        lock.acquire()
-        condition.notify()
-
-    helper = when_main_sleeps(notify_and_keep, signal_main, lock.release)
+    helper = when_main_sleeps(
+        lambda: notify_and_keep(condition), signal_main, lock.release
+    )
     with condition:
         with pytest.raises(Interrupted):
             condition.wait()

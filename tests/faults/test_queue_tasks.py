@@ -9,20 +9,9 @@ import pytest
 
 from pyconc.queue import LifoQueue, PriorityQueue, Queue
 from support.blocking import PATIENCE, Call, blocked_calls, when_main_sleeps
+from support.coroutines import pending, soon
 
 KINDS = pytest.mark.parametrize("cls", [Queue, LifoQueue, PriorityQueue])
-
-
-async def soon(awaitable):
-    return await asyncio.wait_for(awaitable, PATIENCE)
-
-
-async def pending(coroutine):
-    """Start a task and let it run until it waits."""
-    task = asyncio.ensure_future(coroutine)
-    await asyncio.sleep(0.02)
-    assert not task.done()
-    return task
 
 
 class Loop(asyncio.SelectorEventLoop):

@@ -1,5 +1,6 @@
 """Fixtures of the conform and the faults folder."""
 
+import signal
 import sys
 
 import pytest
@@ -16,6 +17,14 @@ def hidden_main():
     patch.delattr(main, "__file__", raising=False)
     yield
     patch.undo()
+
+
+@pytest.fixture
+def handle():
+    """Set the handler of SIGUSR1 until the end of the test."""
+    before = signal.getsignal(signal.SIGUSR1)
+    yield lambda handler: signal.signal(signal.SIGUSR1, handler)
+    signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.fixture

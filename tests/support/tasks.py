@@ -302,6 +302,11 @@ def initializer_raises(*_args):
     raise ZeroDivisionError("initializer failed on purpose")
 
 
+def enter_then_raise(gate):
+    gate.enter()
+    initializer_raises()
+
+
 def count_start_then_raise(gate):
     gate.arrive()
     initializer_raises()

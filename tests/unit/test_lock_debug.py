@@ -24,10 +24,16 @@ worker = threading.Thread(target=cross, name="worker")
 """
 
 
-def run(script, after="60"):
-    environment = dict(
-        os.environ, PYCONC_DEBUG_LOCKS="1", PYCONC_DEBUG_LOCKS_AFTER=after
-    )
+def run(script, limit="60"):
+    """Run a script whose locks are watched; limit None: they are not."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYCONC_DEBUG_LOCKS")
+    }
+    if limit is not None:
+        environment["PYCONC_DEBUG_LOCKS"] = "1"
+        environment["PYCONC_DEBUG_LOCKS_AFTER"] = limit
     done = subprocess.run(
         [sys.executable, "-c", script],
         env=environment,
@@ -144,7 +150,7 @@ sys.stderr = Watched()
 with lock:
     print("got it")
 """,
-        after="0.05",
+        limit="0.05",
     )
     assert output == "got it\n"
     assert "pyconc: a long wait" in errors
@@ -216,19 +222,9 @@ thread.join()
 
 
 def test_without_the_variable_locks_are_the_fast_ones():
-    script = (
+    output, _ = run(
         "from pyconc import _core, threading\n"
-        "print(type(threading.Lock()) is _core.Lock, threading.RLock is _core.RLock)"
+        "print(type(threading.Lock()) is _core.Lock, threading.RLock is _core.RLock)",
+        limit=None,
     )
-    environment = {
-        k: v for k, v in os.environ.items() if k != "PYCONC_DEBUG_LOCKS"
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd="/",
-    )
-    assert done.stdout == "True True\n"
+    assert output == "True True\n"
