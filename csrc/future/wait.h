@@ -53,6 +53,9 @@ struct pyconc_source_ops {
      * run, 0 if not, -1 with an exception (RecursionError).  Runs user code;
      * NULL: never. */
     int (*help)(struct pyconc_source *source, void *task);
+    /* Whether this thread is a worker of this source, which might help.  Not
+     * NULL where `help` is not. */
+    int (*may_help)(struct pyconc_source *source);
     /* A thread that waits without limit for an outcome that has a task: if
      * the task waits for its time, and the thread is a worker of this source,
      * wait until it can be helped with.  0, or -1 with an exception.  NULL:

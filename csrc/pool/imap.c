@@ -36,6 +36,7 @@ struct pyconc_imap {
     Py_ssize_t buffer; /* 0: unlimited */
     struct pyconc_callee callee;
     struct pyconc_siblings siblings;
+    Py_ssize_t helpers; /* of those in next(): who would run a task */
     uint8_t ordered;
     uint8_t feeding;               /* somebody is reading the input */
     struct pyconc_reading reading; /* .waiters: in next() */
@@ -222,6 +223,9 @@ feed(struct pyconc_imap *imap, Py_ssize_t limit)
         Py_DECREF(payload);
         if (status == 0) {
             imap->submitted++;
+            if (imap->helpers > 0) {
+                wake_consumers(imap); /* perhaps only they can run it */
+            }
             continue;
         }
         int refused =
@@ -355,7 +359,10 @@ await_item(struct pyconc_imap *imap, int64_t deadline_ns)
             return -1;
         }
         struct pyconc_source *source = &imap->engine->source;
-        if (deadline_ns == CONC_NEVER && imap->siblings.first != NULL) {
+        int may_help = deadline_ns == CONC_NEVER &&
+                       source->ops->help != NULL &&
+                       source->ops->may_help(source);
+        if (may_help && imap->siblings.first != NULL) {
             int helped = source->ops->help(source, imap->siblings.first);
             if (helped < 0) {
                 return -1;
@@ -364,8 +371,10 @@ await_item(struct pyconc_imap *imap, int64_t deadline_ns)
                 continue;
             }
         }
+        imap->helpers += may_help;
         int status = pyconc_engine_wait_on(
             imap->engine, &imap->reading.waiters, deadline_ns);
+        imap->helpers -= may_help;
         if (status != 0) {
             return status;
         }

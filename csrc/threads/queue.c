@@ -690,14 +690,21 @@ cancel(struct pyconc_source *source, struct pyconc_outcome *outcome)
 #define HELP_DEPTH 32
 
 static int
+may_help(struct pyconc_source *source)
+{
+    struct pyconc_thread_worker *worker = pyconc_thread_current();
+
+    return worker != NULL && worker->engine == engine_of(source);
+}
+
+static int
 help(struct pyconc_source *source, void *queued)
 {
     struct pyconc_thread_engine *engine = engine_of(source);
     struct pyconc_thread_worker *worker = pyconc_thread_current();
     struct pyconc_thread_task *task = queued;
 
-    if (worker == NULL || worker->engine != engine || engine->halted ||
-        task->timed) {
+    if (!may_help(source) || engine->halted || task->timed) {
         return 0;
     }
     if (worker->depth >= HELP_DEPTH && engine->idle_count > 0) {
@@ -735,14 +742,12 @@ help(struct pyconc_source *source, void *queued)
 static int
 await_time(struct pyconc_source *source, struct pyconc_outcome *outcome)
 {
-    struct pyconc_thread_engine *engine = engine_of(source);
-    struct pyconc_thread_worker *worker = pyconc_thread_current();
     struct pyconc_thread_task *task = outcome->task;
 
-    if (!task->timed || worker == NULL || worker->engine != engine) {
+    if (!task->timed || !may_help(source)) {
         return 0;
     }
-    return pyconc_timers_await(engine, outcome);
+    return pyconc_timers_await(engine_of(source), outcome);
 }
 
 static int
@@ -764,6 +769,7 @@ const struct pyconc_source_ops pyconc_thread_source_ops = {
     .drain = drain,
     .cancel = cancel,
     .help = help,
+    .may_help = may_help,
     .await_time = await_time,
     .running = running,
     .attend = pyconc_native_attend,

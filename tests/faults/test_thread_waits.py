@@ -7,6 +7,7 @@ import pytest
 
 from pyconc.futures import ThreadPoolExecutor, as_completed, wait
 from pyconc.multiprocessing.pool import ThreadPool
+from support.blocking import wait_asleep
 from support.scripts import run_source
 from support.threads import hold, make_executor, make_pool, start
 
@@ -91,6 +92,24 @@ def test_recursive_tasks_end(way, threads):
         return sum(gather(pool, fibonacci, [n - 1, n - 2]))
 
     assert start(pool, fibonacci, 12)(30) == 144
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_a_task_sleeps_before_its_input_is_read(make_pool, method):
+    """Whoever reads the input wakes the only thread that can work on it."""
+    pool = make_pool(1)
+
+    def parent():
+        native_id = threading.get_native_id()
+
+        def items():
+            for item in range(3):
+                wait_asleep(native_id)
+                yield item
+
+        return sorted(getattr(pool, method)(abs, items()))
+
+    assert start(pool, parent)(30) == [0, 1, 2]
 
 
 def test_a_waiting_task_runs_no_strangers(way):
