@@ -68,7 +68,7 @@ lint: install $(VENV)/.dev
 	$(bin)/ruff check .
 	$(bin)/mypy
 	@# From elsewhere, so that it meets the installed package.
-	cd $(VENV) && bin/stubtest pyconc._core
+	cd $(VENV) && bin/stubtest pyconc._core pyconc._launch
 
 bench: install $(VENV)/.bench
 	$(bin)/python benchmarks $(BENCH)
@@ -100,6 +100,8 @@ prerequisites:
 	@missing() { echo "$$1: install the Debian package $$2" >&2; exit 1; }; \
 	command -v $(PYTHON) >/dev/null || \
 	    missing "$(PYTHON) is missing" $(package); \
+	$(PYTHON) -c '' 2>/dev/null || \
+	    { echo "$(PYTHON) does not start: try its full path" >&2; exit 1; }; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    missing "$(PYTHON) is older than 3.11" "python3.11 or newer"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
@@ -114,5 +116,6 @@ prerequisites:
 	    missing "the C library's headers are missing" libc6-dev
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache \
+	    .ruff_cache examples/extension/build examples/extension/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

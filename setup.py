@@ -1,4 +1,4 @@
-"""Build pyconc._core; all metadata is in pyproject.toml.
+"""Build pyconc._core and pyconc._launch; all metadata is in pyproject.toml.
 
 The switches are environment variables, explained in
 docs/internals/building.md: PYCONC_DEBUG, PYCONC_SANITIZE, PYCONC_WERROR, CC.
@@ -94,15 +94,23 @@ class BuildByLayer(build_ext):
         super().build_extensions()
 
 
+def extension(name: str, sources: set[Path]) -> Extension:
+    return Extension(
+        name,
+        sources=sorted(str(path) for path in sources),
+        include_dirs=["csrc", "pyconc/include"],
+        extra_compile_args=compile_flags(),
+        extra_link_args=link_flags(),
+    )
+
+
+# Loaded before a program starts, so it is small and imports nothing.
+LAUNCH = set(Path("csrc/launch").glob("*.c"))
+
 setup(
     ext_modules=[
-        Extension(
-            "pyconc._core",
-            sources=sorted(str(p) for p in Path("csrc").rglob("*.c")),
-            include_dirs=["csrc", "pyconc/include"],
-            extra_compile_args=compile_flags(),
-            extra_link_args=link_flags(),
-        )
+        extension("pyconc._core", set(Path("csrc").rglob("*.c")) - LAUNCH),
+        extension("pyconc._launch", LAUNCH | {Path("csrc/py/arguments.c")}),
     ],
     cmdclass={"build_ext": BuildByLayer},
     options={

@@ -239,7 +239,7 @@ class ThreadGroup:
             return
         self.engine.fail(
             PoolTerminatedError(
-                "the pool was terminated before this task was started"
+                "the pool was terminated before this task was done"
             ),
             ValueError("Pool not running"),
         )

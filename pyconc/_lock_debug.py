@@ -289,8 +289,8 @@ def _lines(
         if isinstance(wait.target, threading.Thread):
             holder = ""
         yield (
-            f"  has been waiting for {wait.target!r}{holder} "
-            f"for {now - wait.since:.1f} s\n"
+            f"  has been waiting for {now - wait.since:.1f} s for "
+            f"{wait.target!r}{holder}\n"
         )
     for lock in _held.get(ident, []):
         yield (

@@ -11,7 +11,9 @@ on it does everything under the mutex, as documented, at the speed of Python
 code.
 """
 
-import asyncio
+from __future__ import annotations
+
+import contextlib
 import functools
 import heapq
 import queue as _queue
@@ -24,7 +26,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _core, threading
+from ._mirror import mirror
 from .errors import ShutDown
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "Empty",
@@ -79,7 +85,7 @@ class Queue(_core.Queue, Generic[_T]):
             self, block: bool = True, timeout: float | None = None
         ) -> _T: ...
 
-        def put_nowait(self, item: _T, /) -> None: ...
+        def put_nowait(self, item: _T) -> None: ...
 
         def get_nowait(self) -> _T: ...
 
@@ -127,10 +133,11 @@ class Queue(_core.Queue, Generic[_T]):
         await self._pyconc_until(False, functools.partial(self.put_nowait, item))
 
     async def _pyconc_until(self, getting: bool, attempt: Any) -> Any:
-        try:
+        with contextlib.suppress(Empty, Full):
             return attempt()
-        except (Empty, Full):
-            loop = asyncio.get_running_loop()
+        import asyncio  # which most programs have no use for
+
+        loop = asyncio.get_running_loop()
         place = self._pyconc_awaiter(getting)
         try:
             while True:
@@ -138,10 +145,9 @@ class Queue(_core.Queue, Generic[_T]):
                 place.join(
                     functools.partial(loop.call_soon_threadsafe, _wake, woken)
                 )
-                try:
+                with contextlib.suppress(Empty, Full):
                     return attempt()
-                except (Empty, Full):
-                    await woken
+                await woken
         finally:
             place.leave()
 
@@ -316,6 +322,9 @@ def _wake(woken: asyncio.Future[None]) -> None:
         woken.set_result(None)
 
 
-def __getattr__(name: str) -> Any:
-    """Private names are the standard library's."""
-    return getattr(_queue, name)
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
+mirror(__name__, _queue)

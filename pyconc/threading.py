@@ -14,7 +14,6 @@ import abc
 import os
 import sys
 import threading as _threading
-import types
 import warnings
 from threading import (
     TIMEOUT_MAX,
@@ -43,6 +42,7 @@ from threading import Thread as _Thread
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._mirror import mirror
 from .errors import DeadlockError
 
 __all__ = [
@@ -201,7 +201,7 @@ class AtomicInt(_core.AtomicInt):
     """A 64-bit number that threads change without a lock.
 
     `n += 1` and `n -= 1` change the object itself, safely; add() and sub()
-    also return the new value.  Compare int(n), not n.
+    also return the new value.  Compares as its value, and has no hash.
     """
 
     def __repr__(self) -> str:
@@ -266,45 +266,5 @@ _alias("isDaemon", "get the daemon attribute instead")
 _alias("setDaemon", "set the daemon attribute instead")
 
 
-# What is set, patched or deleted there, not here.
-_THEIRS = frozenset(
-    name
-    for name, value in vars(_threading).items()
-    if not name.startswith("__") and globals().get(name, value) is value
-)
-
-
-class _Mirror(types.ModuleType):
-    """What is not ours is the standard library's: read, set and patched."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(_threading, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _THEIRS:
-            setattr(_threading, name, value)
-            if name not in self.__dict__:
-                return
-        super().__setattr__(name, value)
-
-    def __delattr__(self, name: str) -> None:
-        if name in _THEIRS:
-            delattr(_threading, name)
-            self.__dict__.pop(name, None)
-        else:
-            super().__delattr__(name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_threading.__all__})
-
-    @property
-    def excepthook(self) -> Any:
-        return _threading.excepthook
-
-    @excepthook.setter
-    def excepthook(self, hook: Any) -> None:
-        pass  # set there by __setattr__
-
-
-del excepthook  # the property answers
-sys.modules[__name__].__class__ = _Mirror
+del excepthook  # whichever is set there
+mirror(__name__, _threading)

@@ -431,6 +431,12 @@ future_add_done_callback(PyObject *self, PyObject *const *arguments,
             outcome->source->ops->need_collector(outcome->source) < 0) {
             failed = 1;
         }
+        else {
+            /* As in the stdlib, futures with callbacks finish one after the
+             * other: whoever has seen the last one's result finds that the
+             * callbacks of those before it have run. */
+            outcome->deferred = 1;
+        }
     }
     exit_condition(state, future, entered);
     Py_XDECREF(entered);

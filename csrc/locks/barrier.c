@@ -294,7 +294,9 @@ static PyGetSetDef barrier_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static char barrier_doc[] = PyDoc_STR("What threading.Barrier does.");
+static char barrier_doc[] =
+    PyDoc_STR("Barrier(parties, action=None, timeout=None)\n--\n\n"
+              "What threading.Barrier does.");
 
 static PyType_Slot barrier_slots[] = {
     {Py_tp_doc, barrier_doc},

@@ -628,7 +628,8 @@ static PyGetSetDef condition_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static char condition_doc[] = PyDoc_STR("What threading.Condition does.");
+static char condition_doc[] =
+    PyDoc_STR("Condition(lock=None)\n--\n\nWhat threading.Condition does.");
 
 static PyType_Slot condition_slots[] = {
     {Py_tp_doc, condition_doc},

@@ -186,6 +186,39 @@ counter_int(PyObject *self)
     return counter_load(self, NULL);
 }
 
+static int
+counter_bool(PyObject *self)
+{
+    return conc_load_sc(&COUNTER(self)->value) != 0;
+}
+
+/* By value, also among subclasses; there is no hash, since it changes. */
+static PyObject *
+counter_compare(PyObject *self, PyObject *other, int operation)
+{
+    PyObject *mine = counter_load(self, NULL);
+    PyObject *result = NULL;
+
+    if (mine == NULL) {
+        return NULL;
+    }
+    if (Py_TYPE(other)->tp_richcompare == counter_compare) {
+        PyObject *theirs = counter_load(other, NULL);
+        if (theirs != NULL) {
+            result = PyObject_RichCompare(mine, theirs, operation);
+            Py_DECREF(theirs);
+        }
+    }
+    else if (PyLong_Check(other) || PyFloat_Check(other)) {
+        result = PyObject_RichCompare(mine, other, operation);
+    }
+    else {
+        result = Py_NewRef(Py_NotImplemented);
+    }
+    Py_DECREF(mine);
+    return result;
+}
+
 static PyMethodDef counter_methods[] = {
     {"add", PYCONC_FAST_METHOD(counter_add), METH_FASTCALL | METH_KEYWORDS,
      PyDoc_STR("add($self, /, n=1)\n--\n\nAdd n and return the new value.")},
@@ -208,7 +241,8 @@ static PyMethodDef counter_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static char counter_doc[] = PyDoc_STR("A number that threads share.");
+static char counter_doc[] =
+    PyDoc_STR("AtomicInt(value=0)\n--\n\nA number that threads share.");
 
 static PyType_Slot counter_slots[] = {
     {Py_tp_doc, counter_doc},
@@ -217,6 +251,9 @@ static PyType_Slot counter_slots[] = {
     {Py_nb_inplace_add, (void *)counter_inplace_add},
     {Py_nb_inplace_subtract, (void *)counter_inplace_subtract},
     {Py_nb_int, (void *)counter_int},
+    {Py_nb_bool, (void *)counter_bool},
+    {Py_tp_richcompare, (void *)counter_compare},
+    {Py_tp_hash, (void *)PyObject_HashNotImplemented},
     {0, NULL},
 };
 

@@ -477,6 +477,7 @@ static PyMemberDef lock_members[] = {
 };
 
 static char lock_doc[] = PyDoc_STR(
+    "Lock()\n--\n\n"
     "A lock that one thread at a time holds, and any may release.\n\n"
     "Who waits longest is woken first, but a thread that comes just then may\n"
     "be faster.  Waits end for signals.  A forked child has it as it was.\n"
@@ -509,6 +510,7 @@ PyType_Spec pyconc_lock_spec = {
 };
 
 static char rlock_doc[] = PyDoc_STR(
+    "RLock()\n--\n\n"
     "A lock that its holder may take again, and has to release as often.\n\n"
     "Who waits longest is woken first, but a thread that comes just then may\n"
     "be faster.  Waits end for signals.  A forked child has it as it was.\n"

@@ -556,8 +556,9 @@ static PyMethodDef queue_methods[] = {
      PyDoc_STR("get($self, /, block=True, timeout=None)\n--\n\n"
                "Take an item out, waiting for one at most timeout seconds.\n\n"
                "Raises Empty if there is none, ShutDown after shutdown().")},
-    {"put_nowait", pyconc_queue_put_nowait, METH_O,
-     PyDoc_STR("put_nowait($self, item, /)\n--\n\n"
+    {"put_nowait", PYCONC_FAST_METHOD(pyconc_queue_put_nowait),
+     METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("put_nowait($self, /, item)\n--\n\n"
                "Put an item in; Full if there is no room.")},
     {"get_nowait", pyconc_queue_get_nowait, METH_NOARGS,
      PyDoc_STR("get_nowait($self, /)\n--\n\n"
@@ -617,7 +618,8 @@ static PyGetSetDef queue_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static char queue_doc[] = PyDoc_STR("What the queues of pyconc.queue do.");
+static char queue_doc[] =
+    PyDoc_STR("Queue(maxsize=0)\n--\n\nWhat the queues of pyconc.queue do.");
 
 static PyType_Slot queue_slots[] = {
     {Py_tp_doc, queue_doc},

@@ -87,7 +87,8 @@ PyObject *pyconc_queue_put(PyObject *object, PyObject *const *arguments,
                            Py_ssize_t count, PyObject *keywords);
 PyObject *pyconc_queue_get(PyObject *object, PyObject *const *arguments,
                            Py_ssize_t count, PyObject *keywords);
-PyObject *pyconc_queue_put_nowait(PyObject *object, PyObject *item);
+PyObject *pyconc_queue_put_nowait(PyObject *object, PyObject *const *arguments,
+                                  Py_ssize_t count, PyObject *keywords);
 PyObject *pyconc_queue_get_nowait(PyObject *object, PyObject *ignored);
 PyObject *pyconc_queue_put_many(PyObject *object, PyObject *const *arguments,
                                 Py_ssize_t count, PyObject *keywords);

@@ -297,18 +297,29 @@ pyconc_queue_get(PyObject *object, PyObject *const *arguments,
     return get(PYCONC_QUEUE(object), &budget);
 }
 
+static const char *const put_nowait_names[] = {"item", NULL};
+static const struct pyconc_parameters put_nowait_parameters = {
+    .function = "Queue.put_nowait",
+    .required = 1,
+    .names = put_nowait_names,
+};
+
 PyObject *
-pyconc_queue_put_nowait(PyObject *object, PyObject *item)
+pyconc_queue_put_nowait(PyObject *object, PyObject *const *arguments,
+                        Py_ssize_t count, PyObject *keywords)
 {
     struct pyconc_queue *self = PYCONC_QUEUE(object);
     struct budget budget = {.block = Py_False};
+    PyObject *item = NULL;
 
-    if (pyconc_queue_check_made(self) < 0) {
+    if (pyconc_arguments(&put_nowait_parameters, arguments, count, keywords,
+                         &item) < 0 ||
+        pyconc_queue_check_made(self) < 0) {
         return NULL;
     }
     if (self->overrides_put) {
-        PyObject *arguments[] = {object, item, Py_False};
-        return PyObject_VectorcallMethod(self->state->str_put, arguments, 2,
+        PyObject *passed[] = {object, item, Py_False};
+        return PyObject_VectorcallMethod(self->state->str_put, passed, 2,
                                          self->state->names_block);
     }
     if (put(self, item, &budget) < 0) {

@@ -222,7 +222,8 @@ static PyGetSetDef semaphore_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static char semaphore_doc[] = PyDoc_STR("What threading.Semaphore does.");
+static char semaphore_doc[] =
+    PyDoc_STR("Semaphore(value=1)\n--\n\nWhat threading.Semaphore does.");
 
 static PyType_Slot semaphore_slots[] = {
     {Py_tp_doc, semaphore_doc},

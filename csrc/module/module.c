@@ -7,6 +7,7 @@
 #include "locks/types.h"
 #include "platform/cpus.h"
 #include "platform/forks.h"
+#include "platform/memfd.h"
 #include "platform/status.h"
 #include "pool/results.h"
 #include "threads/timers.h"
@@ -397,12 +398,25 @@ cpus_usable(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
     return PyLong_FromLong(conc_cpus_usable());
 }
 
+static PyObject *
+memory_available(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    const char *limit = "";
+    uint64_t bytes = conc_memory_available(&limit);
+
+    return Py_BuildValue("(Ks)", (unsigned long long)bytes, limit);
+}
+
 static PyMethodDef module_methods[] = {
     {"allocate_lock", pyconc_allocate_lock, METH_NOARGS,
      PyDoc_STR("allocate_lock($module, /)\n--\n\nMake a Lock.")},
     {"cpus_usable", cpus_usable, METH_NOARGS,
      PyDoc_STR("cpus_usable($module, /)\n--\n\n"
                "Return how many CPUs this process may really use.")},
+    {"memory_available", memory_available, METH_NOARGS,
+     PyDoc_STR("memory_available($module, /)\n--\n\n"
+               "Return how many bytes this process can still get, and what\n"
+               "limits that.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -4,8 +4,10 @@ Mirrors `concurrent.futures`; adds `as_completed_async` and awaitable
 futures.
 """
 
+import concurrent.futures
 import sys
 
+from .._mirror import mirror
 from ._base import (
     ALL_COMPLETED,
     FIRST_COMPLETED,
@@ -46,3 +48,5 @@ if sys.version_info >= (3, 14):
     from concurrent.futures import InterpreterPoolExecutor
 
     __all__ += ["InterpreterPoolExecutor"]
+
+mirror(__name__, concurrent.futures)

@@ -5,7 +5,6 @@ Mirrors `concurrent.futures._base`.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import concurrent.futures._base
 import time
@@ -21,9 +20,10 @@ from concurrent.futures import (
     TimeoutError,
 )
 from concurrent.futures._base import DoneAndNotDoneFutures
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import _core
+from .._mirror import mirror
 
 __all__ = [
     "ALL_COMPLETED",
@@ -54,6 +54,8 @@ class Future(  # type: ignore[override]  # properties for its attributes
     """
 
     def __await__(self) -> Generator[Any, None, _T]:
+        import asyncio  # which most programs have no use for
+
         return asyncio.wrap_future(self).__await__()
 
 
@@ -122,6 +124,8 @@ async def as_completed_async(
 
     For `async for`.  Raises TimeoutError as as_completed does.
     """
+    import asyncio
+
     loop = asyncio.get_running_loop()
     end = None if timeout is None else loop.time() + timeout
     finished: asyncio.Queue[concurrent.futures.Future[_T]] = asyncio.Queue()
@@ -145,6 +149,9 @@ async def as_completed_async(
         yield future
 
 
-def __getattr__(name: str) -> Any:
-    """Find the names of states and the like in the standard library."""
-    return getattr(concurrent.futures._base, name)
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
+mirror(__name__, concurrent.futures._base)

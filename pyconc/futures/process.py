@@ -16,18 +16,16 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures.process import (
-    BrokenProcessPool,
-    _ExceptionWithTraceback,  # noqa: F401  # as code in the wild imports it
-    _RemoteTraceback,  # noqa: F401
-)
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import util
 from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from .._aside import SteppingAside, replaces
 from .._group import WorkerGroup
+from .._mirror import mirror
 from ._base import Future
 from ._executor import Submitting, check_buffersize, result_or_cancel
 
@@ -71,7 +69,12 @@ class _CallQueue:
         """There is no feeder thread to wait for."""
 
 
-class ProcessPoolExecutor(Submitting, concurrent.futures.ProcessPoolExecutor):
+@replaces(concurrent.futures.ProcessPoolExecutor)
+class ProcessPoolExecutor(
+    Submitting,
+    concurrent.futures.ProcessPoolExecutor,
+    metaclass=SteppingAside,
+):
     """Run calls in worker processes.
 
     The documented interface of concurrent.futures.ProcessPoolExecutor, with
@@ -150,6 +153,11 @@ class ProcessPoolExecutor(Submitting, concurrent.futures.ProcessPoolExecutor):
                     "cannot schedule new futures after interpreter shutdown"
                 )
             if self._group is not None:
+                if self._engine is None:
+                    raise RuntimeError(
+                        "an executor cannot be used in its own workers, nor "
+                        "in a signal handler while it starts them"
+                    )
                 return
             group = WorkerGroup(
                 self._max_workers,
@@ -163,8 +171,14 @@ class ProcessPoolExecutor(Submitting, concurrent.futures.ProcessPoolExecutor):
                 reseed=self._reseed,
                 replace_lost=self._on_worker_lost == "replace",
             )
-            group.start(1 if group.grows_on_demand() else self._max_workers)
-            self._group = group
+            self._group = group  # known to the workers that are forked
+            try:
+                group.start(
+                    1 if group.grows_on_demand() else self._max_workers
+                )
+            except BaseException:
+                self._group = None
+                raise
             self._engine = group.engine
             self._finalizer = weakref.finalize(self, _close_group, group)
             self._finalizer.atexit = False
@@ -436,3 +450,11 @@ def _at_exit() -> None:
 
 
 threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
+
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
+mirror(__name__, concurrent.futures.process)

@@ -19,7 +19,9 @@ from concurrent.futures.thread import BrokenThreadPool
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .. import _core
+from .._aside import SteppingAside, replaces
 from .._crew import ThreadGroup
+from .._mirror import mirror
 from ._base import Future
 from ._executor import Submitting, check_buffersize
 
@@ -51,7 +53,12 @@ class _WorkQueue:
         return self.qsize() == 0
 
 
-class ThreadPoolExecutor(Submitting, concurrent.futures.ThreadPoolExecutor):
+@replaces(concurrent.futures.ThreadPoolExecutor)
+class ThreadPoolExecutor(
+    Submitting,
+    concurrent.futures.ThreadPoolExecutor,
+    metaclass=SteppingAside,
+):
     """Run calls in threads.
 
     The documented interface of concurrent.futures.ThreadPoolExecutor, with
@@ -273,5 +280,9 @@ def _at_exit() -> None:
 threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
 
 
-def __getattr__(name: str) -> Any:
-    return getattr(concurrent.futures.thread, name)
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
+mirror(__name__, concurrent.futures.thread)

@@ -48,6 +48,7 @@ from multiprocessing import (
 )
 from typing import Any
 
+from .._mirror import mirror
 from . import context, pool
 from .context import get_context
 
@@ -124,13 +125,9 @@ def Pool(
 
 
 def __getattr__(name: str) -> Any:
-    """Find our submodules, and what is not exported, as
-    `multiprocessing.reduction`, in the standard library's package."""
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    try:
-        return getattr(multiprocessing, name)
-    except AttributeError:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}"
-        ) from None
+    return getattr(multiprocessing, name)
+
+
+mirror(__name__, multiprocessing)

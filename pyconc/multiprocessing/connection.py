@@ -1,12 +1,10 @@
-"""The standard library's, re-exported for now.
+"""The standard library's own, for now.
 
 Mirrors `multiprocessing.connection`.
 """
 
 import multiprocessing.connection
+import sys
 from multiprocessing.connection import *  # noqa: F403
-from typing import Any
 
-
-def __getattr__(name: str) -> Any:
-    return getattr(multiprocessing.connection, name)
+sys.modules[__name__] = multiprocessing.connection

@@ -22,6 +22,7 @@ from multiprocessing.context import (
 )
 from typing import Any
 
+from .._mirror import mirror
 from . import pool
 
 __all__ = [
@@ -93,4 +94,9 @@ def get_context(method: str | None = None) -> Any:
     Raises ValueError for an unknown method.
     Mirrors multiprocessing.get_context.
     """
-    return _contexts[multiprocessing.get_context(method).get_start_method()]
+    theirs: Any = multiprocessing.get_context(method)
+    # Packages register start methods of their own.
+    return _contexts.get(theirs.get_start_method(), theirs)
+
+
+mirror(__name__, multiprocessing.context)

@@ -1,12 +1,10 @@
-"""The standard library's, re-exported for now.
+"""The standard library's own, for now.
 
 Mirrors `multiprocessing.managers`.
 """
 
 import multiprocessing.managers
+import sys
 from multiprocessing.managers import *  # noqa: F403
-from typing import Any
 
-
-def __getattr__(name: str) -> Any:
-    return getattr(multiprocessing.managers, name)
+sys.modules[__name__] = multiprocessing.managers

@@ -22,11 +22,13 @@ from multiprocessing.pool import (  # type: ignore[attr-defined]
     RemoteTraceback,
 )
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _core
+from .._aside import SteppingAside, replaces
 from .._crew import ThreadGroup
 from .._group import WorkerGroup, end_with
+from .._mirror import mirror
 from ..futures._base import Future
 
 __all__ = [
@@ -78,7 +80,8 @@ def _check_chunk(chunksize: int) -> None:
         raise ValueError(f"Chunksize must be 1+, not {chunksize}")
 
 
-class Pool(multiprocessing.pool.Pool):
+@replaces(multiprocessing.pool.Pool)
+class Pool(multiprocessing.pool.Pool, metaclass=SteppingAside):
     """Worker processes that a program hands calls to.
 
     The documented interface of multiprocessing.Pool.  A worker that dies
@@ -414,6 +417,7 @@ class Pool(multiprocessing.pool.Pool):
         )
 
 
+@replaces(multiprocessing.pool.Pool, multiprocessing.pool.ThreadPool)
 class ThreadPool(Pool, multiprocessing.pool.ThreadPool):
     """Worker threads that a program hands calls to.
 
@@ -463,3 +467,11 @@ class ThreadPool(Pool, multiprocessing.pool.ThreadPool):
 def _fail_threads(group: ThreadGroup, error: BaseException) -> None:
     group.engine.fail(error)
     group.engine.halt()
+
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
+mirror(__name__, multiprocessing.pool)

@@ -1,12 +1,10 @@
-"""The standard library's, re-exported for now.
+"""The standard library's own, for now.
 
 Mirrors `multiprocessing.shared_memory`.
 """
 
 import multiprocessing.shared_memory
+import sys
 from multiprocessing.shared_memory import *  # noqa: F403
-from typing import Any
 
-
-def __getattr__(name: str) -> Any:
-    return getattr(multiprocessing.shared_memory, name)
+sys.modules[__name__] = multiprocessing.shared_memory

@@ -1,12 +1,10 @@
-"""The standard library's, re-exported for now.
+"""The standard library's own, for now.
 
 Mirrors `multiprocessing.sharedctypes`.
 """
 
 import multiprocessing.sharedctypes
+import sys
 from multiprocessing.sharedctypes import *  # noqa: F403
-from typing import Any
 
-
-def __getattr__(name: str) -> Any:
-    return getattr(multiprocessing.sharedctypes, name)
+sys.modules[__name__] = multiprocessing.sharedctypes

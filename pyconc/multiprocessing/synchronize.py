@@ -1,12 +1,10 @@
-"""The standard library's, re-exported for now.
+"""The standard library's own, for now.
 
 Mirrors `multiprocessing.synchronize`.
 """
 
 import multiprocessing.synchronize
+import sys
 from multiprocessing.synchronize import *  # noqa: F403
-from typing import Any
 
-
-def __getattr__(name: str) -> Any:
-    return getattr(multiprocessing.synchronize, name)
+sys.modules[__name__] = multiprocessing.synchronize

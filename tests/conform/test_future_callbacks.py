@@ -279,3 +279,20 @@ def test_a_finalizer_may_add_a_callback_while_another_is_added(impl):
     assert len(newer) == 3
     future.set_result(1)
     assert sorted(seen) == ["by call", "by garbage"]
+
+
+@pytest.mark.parametrize("kind", ["ThreadPoolExecutor", "ProcessPoolExecutor"])
+def test_who_sees_a_result_finds_earlier_callbacks_done(impl, kind):
+    """As progress bars rely on: they count in callbacks, and close at the end."""
+    for _ in range(20):
+        finished, called = [], []
+        with getattr(impl.futures, kind)(2) as executor:
+            futures = [executor.submit(abs, -i) for i in range(10)]
+            for future in futures:
+                future.add_done_callback(called.append)
+            for future in futures:
+                future.result(30)
+                finished.append(len(called))
+        assert len(called) == 10
+        # Perhaps not yet those that a worker or the collector is about to run.
+        assert all(count >= i - 1 for i, count in enumerate(finished)), finished

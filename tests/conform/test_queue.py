@@ -100,6 +100,15 @@ def test_no_limit(cls, maxsize):
     assert q.maxsize == maxsize
 
 
+def test_put_nowait_takes_a_keyword(cls):
+    q = cls()
+    q.put_nowait(item=1)
+    assert q.get_nowait() == 1
+    for arguments, keywords in [((), {}), ((1,), {"item": 1}), ((), {"it": 1})]:
+        with pytest.raises(TypeError):
+            q.put_nowait(*arguments, **keywords)
+
+
 @pytest.mark.parametrize("maxsize", [1, 2, 5])
 def test_a_limit(mod, cls, maxsize):
     q = cls(maxsize=maxsize)

@@ -83,19 +83,6 @@ def test_the_repr_shows_the_value(AtomicInt):
     assert "99" in repr(number)
 
 
-def test_it_is_an_object_and_not_its_value(AtomicInt):
-    one, other = AtomicInt(1), AtomicInt(1)
-    assert one == one
-    assert one != other
-    assert one != 1
-    assert len({one, other, 1}) == 3
-    before = hash(one)
-    one.add()
-    assert hash(one) == before
-    with pytest.raises(TypeError):
-        one < other  # noqa: B015
-
-
 def test_the_limits(AtomicInt):
     assert AtomicInt(LARGEST).load() == LARGEST
     assert AtomicInt(SMALLEST).load() == SMALLEST
@@ -218,6 +205,29 @@ def test_exchanges_pass_every_value_on(AtomicInt):
     values = [value for values in at_once(4, run) for value in values]
     values.append(number.load())
     assert sorted(values) == list(range(-1, 2000))
+
+
+def test_it_compares_as_its_value(AtomicInt):
+    number = AtomicInt(3)
+    assert number == 3 == number
+    assert number == AtomicInt(3)
+    assert number != 4
+    assert number != "3"
+    assert 2 < number <= 3.0
+    assert number < AtomicInt(4)
+    assert number == 2**64 - 2**64 + 3
+    with pytest.raises(TypeError):
+        _ = number < "4"
+
+
+def test_zero_is_false(AtomicInt):
+    assert not AtomicInt()
+    assert AtomicInt(-1)
+
+
+def test_a_number_that_changes_has_no_hash(AtomicInt):
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(AtomicInt())
 
 
 def test_the_name_is_no_standard_one(AtomicInt):

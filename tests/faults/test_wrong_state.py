@@ -47,6 +47,39 @@ def test_the_parents_executor_is_refused_in_a_child(executor):
     assert executor.submit(square, 3).result() == 9
 
 
+_executor = None
+
+
+def submit_more(depth):
+    return _executor.submit(submit_more, depth - 1).result(10) if depth else 0
+
+
+def submit_from_initializer(gate):
+    gate.mark("refused", repr(catch(lambda: _executor.submit(square, 1))))
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tasks_cannot_use_their_own_executor(make_executor, workers, earlier):
+    """Its first workers were forked before it had an engine."""
+    global _executor
+    _executor = make_executor(workers)
+    for _ in range(earlier):
+        assert _executor.submit(square, 3).result(30) == 9
+    error = catch(lambda: _executor.submit(submit_more, 5).result(30))
+    assert isinstance(error, RuntimeError), repr(error)
+    assert _executor.submit(square, 3).result(30) == 9
+
+
+def test_initializers_cannot_use_their_own_executor(make_executor, gate):
+    global _executor
+    _executor = make_executor(
+        1, initializer=submit_from_initializer, initargs=(gate,)
+    )
+    assert _executor.submit(square, 3).result(30) == 9
+    assert "RuntimeError" in gate.read("refused")
+
+
 @pytest.mark.parametrize("end", ["terminate", "close", "drop"])
 def test_ending_the_pool_in_a_child_leaves_the_parents_alone(
     make_pool, tmp_path, end

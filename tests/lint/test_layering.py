@@ -22,14 +22,20 @@ C_LAYERS = [
     "threads",
     "workers",
     "module",
+    "launch",
 ]
 FIRST_PYTHON_LAYER = "py"
 
 # A package's __init__ stands where its last file stands.
 PYTHON_ORDER = [
+    "pyconc._launch",
+    "pyconc._install",
     "pyconc._core",
     "pyconc.errors",
     "pyconc",
+    "pyconc._program",
+    "pyconc._mirror",
+    "pyconc._aside",
     "pyconc._signatures",
     "pyconc._lock_debug",
     "pyconc.threading",
@@ -44,6 +50,7 @@ PYTHON_ORDER = [
     "pyconc.futures.scheduled",
     "pyconc.futures.process",
     "pyconc.futures",
+    "pyconc.concurrent",
     "pyconc.native",
     "pyconc.threadpool",
     "pyconc.multiprocessing.connection",
@@ -58,6 +65,8 @@ PYTHON_ORDER = [
     "pyconc.multiprocessing.dummy",
     "pyconc.multiprocessing.context",
     "pyconc.multiprocessing",
+    "pyconc._doctor",
+    "pyconc.__main__",
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)

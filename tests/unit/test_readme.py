@@ -25,16 +25,24 @@ def test_every_script_says_what_it_prints() -> None:
     assert len(SCRIPTS) == README.read_text().count("```python\n")
 
 
+def test_the_first_command_runs_an_unmodified_script() -> None:
+    text = README.read_text()
+    first, command = text[text.index("```") :].splitlines()[:2]
+    assert (first, command) == ("```sh", "python -m pyconc run script.py")
+    assert "pyconc" not in SCRIPTS[0]["code"]
+
+
+@pytest.mark.parametrize("command", [[], ["-m", "pyconc", "run"]], ids=str)
 @pytest.mark.parametrize(
     "script", SCRIPTS, ids=[str(i) for i in range(len(SCRIPTS))]
 )
 def test_script_prints_what_the_readme_says(
-    script: re.Match[str], tmp_path: Path
+    script: re.Match[str], command: list[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "script.py"
     path.write_text(script["code"])
     run = subprocess.run(
-        [sys.executable, str(path)],
+        [sys.executable, *command, str(path)],
         capture_output=True,
         text=True,
         timeout=120,

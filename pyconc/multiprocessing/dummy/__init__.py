@@ -22,8 +22,9 @@ from multiprocessing.dummy import (  # type: ignore[attr-defined]  # dict, list
     list,
     shutdown,
 )
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..._mirror import mirror
 from ...queue import Queue
 from ...threading import (
     Barrier,
@@ -83,5 +84,9 @@ def Pool(
     return ThreadPool(processes, initializer, initargs)
 
 
-def __getattr__(name: str) -> Any:
-    return getattr(multiprocessing.dummy, name)
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
+
+mirror(__name__, multiprocessing.dummy)

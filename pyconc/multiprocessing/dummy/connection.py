@@ -1,12 +1,10 @@
-"""The standard library's, re-exported.
+"""The standard library's own, for now.
 
 Mirrors `multiprocessing.dummy.connection`.
 """
 
 import multiprocessing.dummy.connection
+import sys
 from multiprocessing.dummy.connection import *  # noqa: F403
-from typing import Any
 
-
-def __getattr__(name: str) -> Any:
-    return getattr(multiprocessing.dummy.connection, name)
+sys.modules[__name__] = multiprocessing.dummy.connection

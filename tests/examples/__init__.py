@@ -1,0 +1,1 @@
+"""Each example, under `python` and under `python -m pyconc run`."""

@@ -1,0 +1,1 @@
+"""Unmodified programs under `python -m pyconc run`."""
