@@ -46,6 +46,11 @@ _ANSWERS = {
     "threadpool": {"threadpool": "pyconc.threadpool"},
 }
 _LIBRARY = os.path.dirname(os.__file__)
+_PLACES = (
+    os.path.join(_LIBRARY, ""),
+    os.path.join(sys.base_exec_prefix, "lib", ""),
+    os.path.join(sys.base_prefix, "lib", ""),
+)
 _bootstrap = importlib._bootstrap
 
 # install() and uninstall(); not of `threading`, which few programs need.
@@ -95,11 +100,33 @@ def _is_replaced(first: str) -> bool:
     return path in (place, os.path.join(place, "__init__"))
 
 
+def _is_hidden(name: str) -> bool:
+    """Whether a file of the program has the name of a standard module."""
+    path = getattr(sys.modules.get(name), "__file__", None)
+    return path is not None and not path.startswith(_PLACES)
+
+
+# Modules of ours that cannot be had.
+_given_up: set[str] = set()
+
+
 def _ours(name: str) -> ModuleType | None:
-    """Our module, unless it is being imported just now."""
+    """Our module; None if it is being imported just now.
+
+    Or if a file of the program is in the way: `queue.py` in its directory,
+    which hides the one that pyconc needs.
+    """
     module = sys.modules.get(name)
     if module is None:
-        module = importlib.import_module(name)
+        if name in _given_up:
+            return None
+        try:
+            module = importlib.import_module(name)
+        except Exception:
+            if not any(map(_is_hidden, sys.stdlib_module_names)):
+                raise
+            _given_up.add(name)
+            return None
     if getattr(module.__spec__, "_initializing", False):
         return None
     return module

@@ -62,6 +62,10 @@ def mirror(name: str, mirrored: types.ModuleType) -> None:
         # The import system sets our submodules here.
         and f"{mirrored.__name__}.{attribute}" not in sys.modules
     )
+    if hasattr(mirrored, "__all__"):
+        # `from ... import *` gives no more names than ever.
+        ours["_pyconc_all"] = ours["__all__"]
+        ours["__all__"] = list(mirrored.__all__)
     ours["_pyconc_mirrored"] = mirrored
     ours["_pyconc_theirs"] = theirs
     sys.modules[name].__class__ = type(

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _core, threading
 from ._mirror import mirror
+from ._replacement import Replacement, replaces
 from .errors import ShutDown
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ _HOOKS = ("_init", "_qsize", "_put", "_get")
 _ORGANIZATION, _PUT, _GET = 1, 2, 4
 
 
-class Queue(_core.Queue, Generic[_T]):
+@replaces(_queue.Queue)
+class Queue(_core.Queue, Generic[_T], metaclass=Replacement):
     """A queue that many threads put into and take from; first in, first out.
 
     maxsize: how many items there may be; any number if 0 or less.
@@ -253,6 +255,7 @@ class Queue(_core.Queue, Generic[_T]):
     __class_getitem__: Any = classmethod(types.GenericAlias)
 
 
+@replaces(_queue.LifoQueue)
 class LifoQueue(Queue[_T]):
     """A queue that gives out what came last.  Mirrors `queue.LifoQueue`."""
 
@@ -269,6 +272,7 @@ class LifoQueue(Queue[_T]):
         self.queue.append(item)
 
 
+@replaces(_queue.PriorityQueue)
 class PriorityQueue(Queue[_T]):
     """A queue that gives out the smallest item.
 

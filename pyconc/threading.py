@@ -10,7 +10,6 @@ the standard library's own object.  Threads of both see each other.
 `DeadlockError` instead of waiting for ever in a circle.
 """
 
-import abc
 import os
 import sys
 import threading as _threading
@@ -43,6 +42,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._mirror import mirror
+from ._replacement import Replacement, replaces
 from .errors import DeadlockError
 
 __all__ = [
@@ -111,7 +111,8 @@ def _deprecated(old: str, new: str) -> None:
     )
 
 
-class Condition(_core.Condition):
+@replaces(_threading.Condition)
+class Condition(_core.Condition, metaclass=Replacement):
     """Let threads wait until another one notifies them, under a lock.
 
     lock: anything with acquire() and release(); by default a new RLock.
@@ -139,7 +140,8 @@ class Condition(_core.Condition):
         return f"<Condition({self._lock}, {self._waiting})>"
 
 
-class Semaphore(_core.Semaphore):
+@replaces(_threading.Semaphore)
+class Semaphore(_core.Semaphore, metaclass=Replacement):
     """A number of permits that threads take and give back.
 
     Who waits longest is woken first, but a thread that comes just then may be
@@ -151,6 +153,7 @@ class Semaphore(_core.Semaphore):
         return _described(self, f"value={self._value}")
 
 
+@replaces(_threading.BoundedSemaphore)
 class BoundedSemaphore(Semaphore):
     """A semaphore that refuses to be given more than it had at first.
 
@@ -165,7 +168,8 @@ class BoundedSemaphore(Semaphore):
         return _described(self, f"value={self._value}/{self._initial_value}")
 
 
-class Event(_core.Event):
+@replaces(_threading.Event)
+class Event(_core.Event, metaclass=Replacement):
     """A flag that threads wait for.
 
     set() is safe in signal handlers and finalizers.  Mirrors
@@ -184,7 +188,8 @@ class Event(_core.Event):
         return _described(self, "set" if self.is_set() else "unset")
 
 
-class Barrier(_core.Barrier):
+@replaces(_threading.Barrier)
+class Barrier(_core.Barrier, metaclass=Replacement):
     """Let a number of threads wait for each other, again and again.
 
     action: called by one of them before they go on; timeout: seconds, for
@@ -208,24 +213,8 @@ class AtomicInt(_core.AtomicInt):
         return f"AtomicInt({self.load()})"
 
 
-class _ThreadType(abc.ABCMeta):
-    """Every thread of the process is one of ours.
-
-    Derived from ABCMeta, so that classes may be both threads and ABCs.
-    """
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        if cls is Thread:
-            return isinstance(instance, _Thread)
-        return super().__instancecheck__(instance)
-
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        if cls is Thread:
-            return issubclass(subclass, _Thread)
-        return super().__subclasscheck__(subclass)
-
-
-class Thread(_Thread, metaclass=_ThreadType):
+@replaces(_Thread, works_as=True)
+class Thread(_Thread, metaclass=Replacement):
     """A thread of control.
 
     The standard library's, with the method names that older programs use.

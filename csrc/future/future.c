@@ -200,6 +200,8 @@ pyconc_future_complete_special(struct pyconc_state *state,
     Py_DECREF(future);
 }
 
+static PyObject *get_state(PyObject *self, void *closure);
+
 /* set_result and set_exception: by the user, or by an engine in Python. */
 static PyObject *
 set_outcome(struct pyconc_future *future, PyObject *value,
@@ -214,10 +216,12 @@ set_outcome(struct pyconc_future *future, PyObject *value,
         return NULL;
     }
     if (outcome->state >= PYCONC_CANCELLED || outcome->arrived) {
-        PyErr_Format(state->invalid_state_error, "%s: %R",
-                     outcome->state == PYCONC_FINISHED ? "FINISHED"
-                                                       : "CANCELLED",
+        PyObject *name = outcome->arrived
+                             ? PyUnicode_FromString("FINISHED")
+                             : get_state((PyObject *)future, NULL);
+        PyErr_Format(state->invalid_state_error, "%V: %R", name, "?",
                      (PyObject *)future);
+        Py_XDECREF(name);
         exit_condition(state, future, entered);
         Py_XDECREF(entered);
         return NULL;
@@ -550,7 +554,14 @@ future_set_running_or_notify_cancel(PyObject *self,
         result = Py_NewRef(Py_True);
     }
     else {
-        PyErr_SetString(PyExc_RuntimeError, "Future in unexpected state");
+        PyObject *logged = PyObject_CallMethod(
+            state->logger, "critical", "sNO",
+            "Future %s in unexpected state: %s", PyLong_FromVoidPtr(future),
+            get_state(self, NULL));
+        Py_XDECREF(logged);
+        if (logged != NULL) {
+            PyErr_SetString(PyExc_RuntimeError, "Future in unexpected state");
+        }
     }
     exit_condition(state, future, entered);
     Py_XDECREF(entered);

@@ -93,10 +93,10 @@ import_statement(PyObject *bound, PyObject *const *arguments, Py_ssize_t count,
     }
     PyObject *fromlist = given[3] == NULL ? Py_None : given[3];
     /* An empty list: C code imports, and looks into sys.modules afterwards. */
-    int asks =
-        level == 0 && PyUnicode_Check(given[0]) && !PyList_CheckExact(fromlist)
-            ? is_watched(bound, given[0])
-            : 0;
+    int is_c = PyList_CheckExact(fromlist) && PyList_GET_SIZE(fromlist) == 0;
+    int asks = level == 0 && PyUnicode_Check(given[0]) && !is_c
+                   ? is_watched(bound, given[0])
+                   : 0;
     if (asks < 0) {
         return NULL;
     }
@@ -115,6 +115,17 @@ static const struct pyconc_parameters by_name_parameters = {
     .names = by_name_names,
 };
 
+/* "package.name", for level 1; NULL with an exception, or without one if the
+ * level is another: nobody writes that for the modules in question. */
+static PyObject *
+absolute_name(PyObject *name, PyObject *package, PyObject *level)
+{
+    if (PyLong_AsLong(level) != 1 || package == NULL) {
+        return NULL;
+    }
+    return PyUnicode_FromFormat("%S.%S", package, name);
+}
+
 static PyObject *
 import_by_name(PyObject *bound, PyObject *const *arguments, Py_ssize_t count,
                PyObject *keywords)
@@ -126,18 +137,25 @@ import_by_name(PyObject *bound, PyObject *const *arguments, Py_ssize_t count,
         return NULL;
     }
     int is_relative = given[2] == NULL ? 0 : PyObject_IsTrue(given[2]);
-    int asks = is_relative == 0 && PyUnicode_Check(given[0])
-                   ? is_watched(bound, given[0])
-                   : 0;
-    if (is_relative < 0 || asks < 0) {
+    if (is_relative < 0) {
         return NULL;
     }
-    if (!asks) {
-        return PyObject_Vectorcall(PyTuple_GET_ITEM(bound, PREVIOUS),
-                                   arguments, (size_t)count, keywords);
+    PyObject *name = is_relative ? absolute_name(given[0], given[1], given[2])
+                                 : Py_NewRef(given[0]);
+    int asks =
+        name != NULL && PyUnicode_Check(name) ? is_watched(bound, name) : 0;
+    PyObject *found = NULL;
+    if (asks > 0) {
+        found = import_and_ask(bound, arguments, count, keywords, name, NULL,
+                               NULL);
     }
-    return import_and_ask(bound, arguments, count, keywords, given[0], NULL,
-                          NULL);
+    else if (asks == 0) {
+        PyErr_Clear(); /* of the name: it is judged there */
+        found = PyObject_Vectorcall(PyTuple_GET_ITEM(bound, PREVIOUS),
+                                    arguments, (size_t)count, keywords);
+    }
+    Py_XDECREF(name);
+    return found;
 }
 
 static PyMethodDef import_statement_method = {

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .. import _core
 from .._mirror import mirror
+from .._replacement import Replacement, replaces
 
 __all__ = [
     "ALL_COMPLETED",
@@ -43,8 +44,12 @@ __all__ = [
 _T = TypeVar("_T")
 
 
+@replaces(concurrent.futures.Future)
 class Future(  # type: ignore[override]  # properties for its attributes
-    _core.FutureBase[_T], concurrent.futures.Future[_T], Generic[_T]
+    _core.FutureBase[_T],
+    concurrent.futures.Future[_T],
+    Generic[_T],
+    metaclass=Replacement,
 ):
     """The outcome of a task.
 

@@ -23,9 +23,9 @@ from multiprocessing.context import BaseContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from .._aside import SteppingAside, replaces
 from .._group import WorkerGroup
 from .._mirror import mirror
+from .._replacement import Replacement, replaces
 from ._base import Future
 from ._executor import Submitting, check_buffersize, result_or_cancel
 
@@ -73,7 +73,7 @@ class _CallQueue:
 class ProcessPoolExecutor(
     Submitting,
     concurrent.futures.ProcessPoolExecutor,
-    metaclass=SteppingAside,
+    metaclass=Replacement,
 ):
     """Run calls in worker processes.
 

@@ -19,9 +19,9 @@ from concurrent.futures.thread import BrokenThreadPool
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from .. import _core
-from .._aside import SteppingAside, replaces
 from .._crew import ThreadGroup
 from .._mirror import mirror
+from .._replacement import Replacement, replaces
 from ._base import Future
 from ._executor import Submitting, check_buffersize
 
@@ -57,7 +57,7 @@ class _WorkQueue:
 class ThreadPoolExecutor(
     Submitting,
     concurrent.futures.ThreadPoolExecutor,
-    metaclass=SteppingAside,
+    metaclass=Replacement,
 ):
     """Run calls in threads.
 

@@ -25,10 +25,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import _core
-from .._aside import SteppingAside, replaces
 from .._crew import ThreadGroup
 from .._group import WorkerGroup, end_with
 from .._mirror import mirror
+from .._replacement import Replacement, replaces
 from ..futures._base import Future
 
 __all__ = [
@@ -51,8 +51,17 @@ _T = TypeVar("_T")
 _EXIT_PRIORITY = 15
 
 
+def _name(self: object) -> str:
+    """The name of its class, as reprs show it in the standard library."""
+    cls = type(self)
+    return f"{cls.__module__.removeprefix('pyconc.')}.{cls.__qualname__}"
+
+
 class ApplyResult(_core.ApplyResultBase[_T]):
     """The result of Pool.apply_async: get, wait, ready, successful."""
+
+    def __repr__(self) -> str:
+        return f"<{_name(self)} object at {id(self):#x}>"
 
 
 AsyncResult = ApplyResult
@@ -64,6 +73,9 @@ class MapResult(_core.MapResultBase[_T], ApplyResult[list[_T]]):
 
 class IMapIterator(_core.IMapIteratorBase[_T]):
     """The results of Pool.imap, in order: iterate, or next(timeout)."""
+
+    def __repr__(self) -> str:
+        return f"<{_name(self)} object at {id(self):#x}>"
 
 
 class IMapUnorderedIterator(IMapIterator[_T]):
@@ -81,7 +93,7 @@ def _check_chunk(chunksize: int) -> None:
 
 
 @replaces(multiprocessing.pool.Pool)
-class Pool(multiprocessing.pool.Pool, metaclass=SteppingAside):
+class Pool(multiprocessing.pool.Pool, metaclass=Replacement):
     """Worker processes that a program hands calls to.
 
     The documented interface of multiprocessing.Pool.  A worker that dies
@@ -165,11 +177,9 @@ class Pool(multiprocessing.pool.Pool, metaclass=SteppingAside):
             )
 
     def __repr__(self) -> str:
-        cls = type(self)
-        return (
-            f"<{cls.__module__}.{cls.__qualname__} state={self._state} "
-            f"pool_size={len(self._pool)}>"
-        )
+        # As in the stdlib, where those that have ended count as well.
+        size = len(self._pool) if self._state == RUN else self._processes
+        return f"<{_name(self)} state={self._state} pool_size={size}>"
 
     @property
     def _pool(self) -> list[Any]:
@@ -417,7 +427,7 @@ class Pool(multiprocessing.pool.Pool, metaclass=SteppingAside):
         )
 
 
-@replaces(multiprocessing.pool.Pool, multiprocessing.pool.ThreadPool)
+@replaces(multiprocessing.pool.ThreadPool)
 class ThreadPool(Pool, multiprocessing.pool.ThreadPool):
     """Worker threads that a program hands calls to.
 

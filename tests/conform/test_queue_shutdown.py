@@ -45,7 +45,7 @@ def assert_closed_for_get(mod, q):
 
 
 def test_the_exception(mod):
-    assert "ShutDown" in mod.__all__
+    assert mod.ShutDown.__name__ == "ShutDown"
     assert mod.ShutDown.__mro__[1] is Exception
     assert not issubclass(mod.ShutDown, (mod.Empty, mod.Full))
     if HAS_SHUTDOWN:

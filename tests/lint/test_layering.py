@@ -35,7 +35,7 @@ PYTHON_ORDER = [
     "pyconc",
     "pyconc._program",
     "pyconc._mirror",
-    "pyconc._aside",
+    "pyconc._replacement",
     "pyconc._signatures",
     "pyconc._lock_debug",
     "pyconc.threading",

@@ -64,7 +64,8 @@ MIRRORED: list[tuple[Callable[..., Any], Callable[..., Any]]] = [
 
 def public_names() -> Iterator[tuple[ModuleType, str]]:
     for module in MODULES:
-        for name in module.__all__:
+        # Of mirrors __all__ is the standard library's.
+        for name in getattr(module, "_pyconc_all", module.__all__):
             yield module, name
 
 

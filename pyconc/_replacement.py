@@ -1,8 +1,11 @@
-"""Subclasses that replace the inner workings of the standard library's classes.
+"""Classes that stand for one of the standard library's.
 
-A pool whose queues a subclass sets up, an executor whose threads it starts:
-with our engines those methods would never be called.  Such a subclass is one
-of the standard library's class, as it was written to be.
+Their instances and those of the standard library's class count as the same
+kind: asyncio and `multiprocessing` make the latter for everybody.
+
+A subclass that replaces inner workings, such as a pool whose queues it sets up
+or an executor whose threads it starts, overrides what our engines never call.
+It becomes a subclass of the standard library's class, for which it was written.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import TypeVar
 
-__all__ = ["SteppingAside", "replaces"]
+__all__ = ["Replacement", "replaces"]
 
 _T = TypeVar("_T", bound=type)
 
@@ -23,14 +26,27 @@ def _is_ours(cls: type) -> bool:
     return module.partition(".")[0] == "pyconc"
 
 
-class SteppingAside(abc.ABCMeta):
-    """The type of a class that leaves some subclasses to the standard library's.
+class Replacement(abc.ABCMeta):
+    """The type of a class that stands for one of the standard library's.
 
     An ABCMeta, so that classes may be both one of ours and an ABC.
     """
 
-    # Methods of the standard library's class that ours never calls.
+    # The standard library's class, and its methods that ours never calls.
+    _pyconc_theirs: type
     _pyconc_unused: frozenset[str]
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        theirs = vars(cls).get("_pyconc_theirs", ())
+        return isinstance(instance, theirs) or super().__instancecheck__(
+            instance
+        )
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        theirs = vars(cls).get("_pyconc_theirs", ())
+        return issubclass(subclass, theirs) or super().__subclasscheck__(
+            subclass
+        )
 
     def mro(cls) -> list[type]:
         """Leave our classes out if what they do not call is overridden."""
@@ -45,8 +61,11 @@ class SteppingAside(abc.ABCMeta):
         return order
 
 
-def replaces(*theirs: type) -> Callable[[_T], _T]:
-    """Say which classes of the standard library a class stands for."""
+def replaces(theirs: type, *, works_as: bool = False) -> Callable[[_T], _T]:
+    """Say which class of the standard library a class stands for.
+
+    works_as: the inner workings are those that it inherits.
+    """
 
     def decorate(ours: _T) -> _T:
         own = {
@@ -55,9 +74,10 @@ def replaces(*theirs: type) -> Callable[[_T], _T]:
             if _is_ours(base)
             for name in vars(base)
         }
+        ours._pyconc_theirs = theirs  # type: ignore[attr-defined]
         ours._pyconc_unused = frozenset(  # type: ignore[attr-defined]
             name
-            for cls in theirs
+            for cls in (() if works_as else theirs.__mro__)
             for name, value in vars(cls).items()
             if name[0] == "_"
             and name[:2] != "__"

@@ -1,0 +1,1 @@
+"""A package whose modules are called like the standard library's."""
