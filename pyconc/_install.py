@@ -85,19 +85,29 @@ def _is_for_program(namespace: dict[str, Any] | None, caller: FrameType) -> bool
     return frame is not None and _kind(frame.f_globals) == "program"
 
 
+# By first name, modules that were found to be the ones that pyconc mirrors.
+_mirrored: dict[str, object] = {}
+
+
 def _is_replaced(first: str) -> bool:
     """Whether a name means the module that pyconc mirrors.
 
     And not a file of the program's own that has the same name.
     """
     module = sys.modules.get(first)
+    if module is None or module is _mirrored.get(first):
+        return module is not None
     if first == "threadpool":
-        return hasattr(module, "makeRequests") and hasattr(
+        known = hasattr(module, "makeRequests") and hasattr(
             module, "NoResultsPending"
         )
-    path = os.path.splitext(getattr(module, "__file__", None) or "")[0]
-    place = os.path.join(_LIBRARY, first)
-    return path in (place, os.path.join(place, "__init__"))
+    else:
+        path = os.path.splitext(getattr(module, "__file__", None) or "")[0]
+        place = os.path.join(_LIBRARY, first)
+        known = path in (place, os.path.join(place, "__init__"))
+    if known:
+        _mirrored[first] = module
+    return known
 
 
 def _is_hidden(name: str) -> bool:
@@ -205,13 +215,15 @@ def _equip_children() -> None:
     Forked ones have it; the others are given it on their command line.
     """
     global _is_equipping
-    if _is_equipping:
+    util: Any = sys.modules.get(_UTIL)
+    if _is_equipping or hasattr(
+        getattr(util, "spawnv_passfds", None), "_pyconc_equipped"
+    ):
         return
     _is_equipping = True
     try:
-        util: Any = importlib.import_module(_UTIL)
-        if not hasattr(util.spawnv_passfds, "_pyconc_equipped"):
-            util.spawnv_passfds = _equipped(util.spawnv_passfds)
+        util = importlib.import_module(_UTIL)
+        util.spawnv_passfds = _equipped(util.spawnv_passfds)
     finally:
         _is_equipping = False
 

@@ -52,7 +52,7 @@ def test_a_name_that_nobody_has(name, theirs):
     [
         ("pyconc.threading", threading, "current_thread"),
         ("pyconc.threading", threading, "excepthook"),
-        ("pyconc.threading", threading, "_start_new_thread"),
+        ("pyconc.threading", threading, "_time"),
         ("pyconc.queue", queue, "Empty"),
         ("pyconc.futures._base", concurrent.futures._base, "LOGGER"),
         ("pyconc.multiprocessing", multiprocessing, "cpu_count"),
