@@ -11,7 +11,7 @@ It becomes a subclass of the standard library's class, for which it was written.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import FunctionType
 from typing import TypeVar
 
@@ -56,32 +56,31 @@ class Replacement(abc.ABCMeta):
             if unused is None:
                 continue
             if any(unused & vars(derived).keys() for derived in order[:place]):
-                return [base for base in order if not _is_ours(base)]
+                theirs = vars(base)["_pyconc_theirs"].__mro__
+                order[place:place] = [c for c in theirs if c not in order]
+                return [c for c in order if not _is_ours(c)]
             break
         return order
 
 
-def replaces(theirs: type, *, works_as: bool = False) -> Callable[[_T], _T]:
+def replaces(
+    theirs: type, *, calls: Collection[str] = (), inherits: bool = False
+) -> Callable[[_T], _T]:
     """Say which class of the standard library a class stands for.
 
-    works_as: the inner workings are those that it inherits.
+    calls: the private methods that it calls, so that they can be overridden.
+    inherits: it works as the standard library's class does.
     """
 
     def decorate(ours: _T) -> _T:
-        own = {
-            name
-            for base in ours.__mro__
-            if _is_ours(base)
-            for name in vars(base)
-        }
         ours._pyconc_theirs = theirs  # type: ignore[attr-defined]
         ours._pyconc_unused = frozenset(  # type: ignore[attr-defined]
             name
-            for cls in (() if works_as else theirs.__mro__)
+            for cls in (() if inherits else theirs.__mro__)
             for name, value in vars(cls).items()
             if name[0] == "_"
             and name[:2] != "__"
-            and name not in own
+            and name not in calls
             and isinstance(value, (FunctionType, classmethod, staticmethod))
         )
         return ours

@@ -50,7 +50,7 @@ _HOOKS = ("_init", "_qsize", "_put", "_get")
 _ORGANIZATION, _PUT, _GET = 1, 2, 4
 
 
-@replaces(_queue.Queue)
+@replaces(_queue.Queue, calls=_HOOKS)
 class Queue(_core.Queue, Generic[_T], metaclass=Replacement):
     """A queue that many threads put into and take from; first in, first out.
 
@@ -255,7 +255,7 @@ class Queue(_core.Queue, Generic[_T], metaclass=Replacement):
     __class_getitem__: Any = classmethod(types.GenericAlias)
 
 
-@replaces(_queue.LifoQueue)
+@replaces(_queue.LifoQueue, calls=_HOOKS)
 class LifoQueue(Queue[_T]):
     """A queue that gives out what came last.  Mirrors `queue.LifoQueue`."""
 
@@ -272,7 +272,7 @@ class LifoQueue(Queue[_T]):
         self.queue.append(item)
 
 
-@replaces(_queue.PriorityQueue)
+@replaces(_queue.PriorityQueue, calls=_HOOKS)
 class PriorityQueue(Queue[_T]):
     """A queue that gives out the smallest item.
 

@@ -213,7 +213,7 @@ class AtomicInt(_core.AtomicInt):
         return f"AtomicInt({self.load()})"
 
 
-@replaces(_Thread, works_as=True)
+@replaces(_Thread, inherits=True)
 class Thread(_Thread, metaclass=Replacement):
     """A thread of control.
 

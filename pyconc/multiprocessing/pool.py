@@ -92,7 +92,7 @@ def _check_chunk(chunksize: int) -> None:
         raise ValueError(f"Chunksize must be 1+, not {chunksize}")
 
 
-@replaces(multiprocessing.pool.Pool)
+@replaces(multiprocessing.pool.Pool, calls=["_check_running"])
 class Pool(multiprocessing.pool.Pool, metaclass=Replacement):
     """Worker processes that a program hands calls to.
 
@@ -427,7 +427,7 @@ class Pool(multiprocessing.pool.Pool, metaclass=Replacement):
         )
 
 
-@replaces(multiprocessing.pool.ThreadPool)
+@replaces(multiprocessing.pool.ThreadPool, calls=["_check_running"])
 class ThreadPool(Pool, multiprocessing.pool.ThreadPool):
     """Worker threads that a program hands calls to.
 
