@@ -1,5 +1,6 @@
 """Run every theme: python benchmarks [--help]."""
 
+import bench_launch
 import bench_native
 import bench_primitives
 import bench_process_pool
@@ -21,5 +22,6 @@ if __name__ == "__main__":
             "transfer": bench_transfer.cases(),
             "scaling": bench_scaling.cases(),
             "resources": bench_resources.cases(),
+            "launch": bench_launch.cases(),
         }
     )
