@@ -2,6 +2,7 @@
 
 import os
 import py_compile
+import re
 import signal
 import subprocess
 import sys
@@ -294,3 +295,50 @@ def test_doctor_says_what_fails(tmp_path):
     assert ours.returncode == 1
     assert "FAILS: OSError" in ours.stdout
     assert "Traceback" not in ours.stderr
+
+
+def test_a_program_that_knows_pyconc(tmp_path):
+    code = (
+        "import pyconc, queue\n"
+        "from pyconc import multiprocessing as ours\n"
+        "import multiprocessing\n"
+        "pyconc.install()\n"
+        "print(ours is multiprocessing, queue.Queue.__module__)\n"
+        "print(ours.Pool is multiprocessing.Pool, len(pyconc.installed()))\n"
+        "pyconc.uninstall()\n"
+        "import queue\n"
+        "print(queue.Queue.__module__)\n"
+    )
+    ours = python(tmp_path, "-m", "pyconc", "run", "-c", code)
+    assert ours.stderr == ""
+    assert ours.stdout == "True pyconc.queue\nTrue 5\nqueue\n"
+
+
+def test_run_within_run(tmp_path):
+    code = "import queue, sys; print(queue.Queue.__module__, sys.argv)"
+    command = ["-m", "pyconc", "run", "--only", "queue"]
+    ours = python(tmp_path, *command, *command, "-c", code, "x")
+    assert ours.stderr == ""
+    assert ours.stdout == "pyconc.queue ['-c', 'x']\n"
+
+
+def test_a_program_of_the_library_that_uses_a_pool(tmp_path):
+    """compileall imports concurrent.futures itself, in a function."""
+    outcomes = []
+    for name, command in [("plain", []), ("run", ["-m", "pyconc", "run"])]:
+        place = tmp_path / name
+        for i in range(12):
+            (place / f"package{i % 3}").mkdir(parents=True, exist_ok=True)
+            (place / f"package{i % 3}" / f"m{i}.py").write_text(f"x = {i}\n")
+        (place / "package0" / "bad.py").write_text("def f(:\n")
+        done = python(place, *command, "-m", "compileall", "-j", "2", ".")
+        compiled = sorted(
+            path.relative_to(place).as_posix() for path in place.rglob("*.pyc")
+        )
+        # Two workers write: lines may run into each other.
+        named = sorted(re.findall(r"Compiling '([^']+)'", done.stdout))
+        outcomes.append((done.returncode, named, done.stderr, compiled))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0] == 1
+    assert len(outcomes[0][1]) == 13
+    assert len(outcomes[0][3]) == 12
