@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-from .errors import DeadlockError
+from ._sync_errors import DeadlockError
 
 __all__ = ["Lock", "RLock", "join"]
 

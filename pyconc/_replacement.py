@@ -13,17 +13,11 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Collection
 from types import FunctionType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["Replacement", "replaces"]
 
 _T = TypeVar("_T", bound=type)
-
-
-def _is_ours(cls: type) -> bool:
-    # Not the attribute: while a class is made that is its metaclass's.
-    module: str = vars(cls).get("__module__", "builtins")
-    return module.partition(".")[0] == "pyconc"
 
 
 class Replacement(abc.ABCMeta):
@@ -36,6 +30,24 @@ class Replacement(abc.ABCMeta):
     _pyconc_theirs: type
     _pyconc_unused: frozenset[str]
 
+    def __new__(
+        mcls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        **keywords: Any,
+    ) -> Any:
+        """Derive from their class if what ours does not call is overridden."""
+        overridden, chosen = set(namespace), []
+        for base in bases:
+            unused = vars(base).get("_pyconc_unused")
+            if unused is None:  # perhaps it comes with methods for ours
+                overridden.update(*map(vars, base.__mro__))
+            elif not unused.isdisjoint(overridden):
+                base = vars(base)["_pyconc_theirs"]
+            chosen.append(base)
+        return super().__new__(mcls, name, tuple(chosen), namespace, **keywords)
+
     def __instancecheck__(cls, instance: object) -> bool:
         theirs = vars(cls).get("_pyconc_theirs", ())
         return isinstance(instance, theirs) or super().__instancecheck__(
@@ -47,20 +59,6 @@ class Replacement(abc.ABCMeta):
         return issubclass(subclass, theirs) or super().__subclasscheck__(
             subclass
         )
-
-    def mro(cls) -> list[type]:
-        """Leave our classes out if what they do not call is overridden."""
-        order = type.mro(cls)  # there is no super() of what is being made
-        for place, base in enumerate(order):
-            unused = vars(base).get("_pyconc_unused")
-            if unused is None:
-                continue
-            if any(unused & vars(derived).keys() for derived in order[:place]):
-                theirs = vars(base)["_pyconc_theirs"].__mro__
-                order[place:place] = [c for c in theirs if c not in order]
-                return [c for c in order if not _is_ours(c)]
-            break
-        return order
 
 
 def replaces(

@@ -1,7 +1,8 @@
 """Exceptions that the standard library has no name for."""
 
-import sys
 from concurrent.futures.process import BrokenProcessPool
+
+from ._sync_errors import DeadlockError, ShutDown
 
 __all__ = [
     "CorruptionError",
@@ -11,26 +12,6 @@ __all__ = [
     "ShutDown",
     "WorkerLostError",
 ]
-
-if sys.version_info >= (3, 13):
-    from queue import ShutDown
-else:
-
-    class ShutDown(Exception):
-        """A queue was used after its shutdown().
-
-        Mirrors queue.ShutDown of Python 3.13, and is that where it exists.
-        """
-
-        __module__ = "pyconc.queue"
-
-
-class DeadlockError(RuntimeError):
-    """Threads wait for each other's locks, in a circle.
-
-    Raised by PYCONC_DEBUG_LOCKS=1, in the thread that closed the circle; the
-    message has the stack of each thread and what it holds.
-    """
 
 
 class WorkerLostError(BrokenProcessPool):

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from . import _core, threading
 from ._mirror import mirror
 from ._replacement import Replacement, replaces
-from .errors import ShutDown
+from ._sync_errors import ShutDown
 
 if TYPE_CHECKING:
     import asyncio

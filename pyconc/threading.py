@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core
 from ._mirror import mirror
 from ._replacement import Replacement, replaces
-from .errors import DeadlockError
+from ._sync_errors import DeadlockError
 
 __all__ = [
     "TIMEOUT_MAX",

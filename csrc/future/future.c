@@ -768,7 +768,9 @@ static PyObject *
 future_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments),
               PyObject *Py_UNUSED(keywords))
 {
-    return (PyObject *)pyconc_future_new(type, NULL);
+    return pyconc_state_complete(pyconc_state_of(type)) < 0
+               ? NULL
+               : (PyObject *)pyconc_future_new(type, NULL);
 }
 
 static int

@@ -510,7 +510,7 @@ PyType_Spec pyconc_lock_spec = {
 };
 
 static char rlock_doc[] = PyDoc_STR(
-    "RLock()\n--\n\n"
+    "RLock(*args, **kwargs)\n--\n\n"
     "A lock that its holder may take again, and has to release as often.\n\n"
     "Who waits longest is woken first, but a thread that comes just then may\n"
     "be faster.  Waits end for signals.  A forked child has it as it was.\n"

@@ -98,7 +98,8 @@ codec_encode(PyObject *module, PyObject *args)
     struct pyconc_state *state = pyconc_state_of_module(module);
 
     if (!PyArg_ParseTuple(args, "O|iO!:codec_encode", &object, &by_value,
-                          &PyTuple_Type, &named)) {
+                          &PyTuple_Type, &named) ||
+        pyconc_state_complete(state) < 0) {
         return NULL;
     }
     if (named == NULL) {
@@ -127,15 +128,19 @@ codec_decode(PyObject *module, PyObject *args)
     int form;
     Py_buffer data;
     PyObject *named = NULL;
+    struct pyconc_state *state = pyconc_state_of_module(module);
 
+    if (pyconc_state_complete(state) < 0) {
+        return NULL;
+    }
     if (!PyArg_ParseTuple(args, "iy*|O!:codec_decode", &form, &data,
                           &PyTuple_Type, &named)) {
         return NULL;
     }
     struct pyconc_class_lookup lookup = {class_of, named};
-    PyObject *object = pyconc_decode(
-        pyconc_module_codec(module), (enum pyconc_form)form,
-        named != NULL ? &lookup : NULL, data.buf, (uint64_t)data.len);
+    PyObject *object = pyconc_decode(state->codec, (enum pyconc_form)form,
+                                     named != NULL ? &lookup : NULL, data.buf,
+                                     (uint64_t)data.len);
     PyBuffer_Release(&data);
     return object;
 }

@@ -27,39 +27,48 @@ pyconc_state_of(PyTypeObject *type)
     return PyModule_GetState(PyType_GetModuleByDef(type, &pyconc_module));
 }
 
-struct pyconc_codec *
-pyconc_module_codec(PyObject *module)
-{
-    return pyconc_state_of_module(module)->codec;
-}
+struct imported {
+    PyObject **where;
+    const char *module;
+    const char *name;
+};
 
+/* Where another thread has been quicker, what it found stays. */
 static int
-import_attribute(PyObject **where, const char *module, const char *name)
+import_attribute(const struct imported *wanted)
 {
-    PyObject *imported = PyImport_ImportModule(module);
+    PyObject *module = PyImport_ImportModule(wanted->module);
 
-    if (imported == NULL) {
+    if (module == NULL) {
         return -1;
     }
-    *where = PyObject_GetAttrString(imported, name);
-    Py_DECREF(imported);
-    return *where == NULL ? -1 : 0;
+    PyObject *found = PyObject_GetAttrString(module, wanted->name);
+    Py_DECREF(module);
+    if (*wanted->where == NULL) {
+        *wanted->where = found;
+    }
+    else {
+        Py_XDECREF(found);
+    }
+    return found == NULL ? -1 : 0;
 }
 
 static int
-import_all(struct pyconc_state *state)
+import_all(const struct imported *wanted, size_t count)
 {
-    const struct {
-        PyObject **where;
-        const char *module;
-        const char *name;
-    } wanted[] = {
-        {&state->cancelled_error, "concurrent.futures", "CancelledError"},
-        {&state->invalid_state_error, "concurrent.futures",
-         "InvalidStateError"},
-        {&state->futures_timeout_error, "concurrent.futures", "TimeoutError"},
-        {&state->logger, "concurrent.futures._base", "LOGGER"},
-        {&state->pool_timeout_error, "multiprocessing", "TimeoutError"},
+    for (size_t i = 0; i < count; i++) {
+        if (import_attribute(&wanted[i]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What locks and queues need. */
+static int
+import_first(struct pyconc_state *state)
+{
+    const struct imported wanted[] = {
         {&state->condition_class, "threading", "Condition"},
         {&state->broken_barrier_error, "threading", "BrokenBarrierError"},
         {&state->allocate_lock, "_thread", "allocate_lock"},
@@ -67,8 +76,30 @@ import_all(struct pyconc_state *state)
         {(PyObject **)&state->builtin_rlock_type, "_thread", "RLock"},
         {&state->queue_empty, "queue", "Empty"},
         {&state->queue_full, "queue", "Full"},
-        {&state->queue_shutdown, "pyconc.errors", "ShutDown"},
+        {&state->queue_shutdown, "pyconc._sync_errors", "ShutDown"},
         {(PyObject **)&state->deque_type, "collections", "deque"},
+    };
+
+    if (import_all(wanted, sizeof(wanted) / sizeof(wanted[0])) < 0) {
+        return -1;
+    }
+    PyObject *deque = (PyObject *)state->deque_type;
+    state->deque_append = PyObject_GetAttrString(deque, "append");
+    state->deque_popleft = PyObject_GetAttrString(deque, "popleft");
+    return state->deque_append == NULL || state->deque_popleft == NULL ? -1
+                                                                       : 0;
+}
+
+int
+pyconc_state_complete(struct pyconc_state *state)
+{
+    const struct imported wanted[] = {
+        {&state->cancelled_error, "concurrent.futures", "CancelledError"},
+        {&state->invalid_state_error, "concurrent.futures",
+         "InvalidStateError"},
+        {&state->futures_timeout_error, "concurrent.futures", "TimeoutError"},
+        {&state->logger, "concurrent.futures._base", "LOGGER"},
+        {&state->pool_timeout_error, "multiprocessing", "TimeoutError"},
         {&state->corruption_error, "pyconc.errors", "CorruptionError"},
         {&state->decode_error, "pyconc._wire", "decode_error"},
         {&state->result_error, "pyconc._wire", "result_error"},
@@ -78,17 +109,23 @@ import_all(struct pyconc_state *state)
         {&state->report_error, "pyconc._wire", "report_callback_error"},
     };
 
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        if (import_attribute(wanted[i].where, wanted[i].module,
-                             wanted[i].name) < 0) {
-            return -1;
-        }
+    if (state->codec != NULL) {
+        return 0;
     }
-    PyObject *deque = (PyObject *)state->deque_type;
-    state->deque_append = PyObject_GetAttrString(deque, "append");
-    state->deque_popleft = PyObject_GetAttrString(deque, "popleft");
-    return state->deque_append == NULL || state->deque_popleft == NULL ? -1
-                                                                       : 0;
+    if (import_all(wanted, sizeof(wanted) / sizeof(wanted[0])) < 0) {
+        return -1;
+    }
+    struct pyconc_codec *codec = pyconc_codec_new();
+    if (codec == NULL) {
+        return -1;
+    }
+    if (state->codec == NULL) {
+        state->codec = codec;
+    }
+    else {
+        pyconc_codec_free(codec);
+    }
+    return 0;
 }
 
 static int
@@ -215,10 +252,9 @@ module_exec(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    state->codec = pyconc_codec_new();
-    if (state->codec == NULL || intern_all(state) < 0 ||
-        import_all(state) < 0 || add_types(module, state) < 0 ||
-        add_debug_build(module) < 0 || pyconc_add_c_api(module) < 0 ||
+    if (intern_all(state) < 0 || import_first(state) < 0 ||
+        add_types(module, state) < 0 || add_debug_build(module) < 0 ||
+        pyconc_add_c_api(module) < 0 ||
         PyModule_AddFunctions(module, pyconc_codec_methods) < 0 ||
         PyModule_AddFunctions(module, pyconc_native_methods) < 0 ||
         PyModule_AddFunctions(module, pyconc_probe_methods) < 0 ||

@@ -8,8 +8,6 @@
 struct pyconc_engine;
 struct pyconc_native;
 
-struct pyconc_codec *pyconc_module_codec(PyObject *module);
-
 /* submitter_type.c: an executor's engine, open, or NULL with the exception
  * that says why not (borrowed). */
 struct pyconc_engine *pyconc_executor_open(PyObject *executor);

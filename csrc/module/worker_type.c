@@ -34,6 +34,9 @@ worker_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
         PyErr_SetString(PyExc_ValueError, "no such slot");
         return NULL;
     }
+    if (pyconc_state_complete(state) < 0) {
+        return NULL;
+    }
     struct pyconc_worker *worker =
         (struct pyconc_worker *)type->tp_alloc(type, 0);
     if (worker == NULL) {

@@ -19,6 +19,9 @@ pyconc_engine_new(PyTypeObject *type, PyObject *future_type,
                         "future_type must derive from FutureBase");
         return NULL;
     }
+    if (pyconc_state_complete(state) < 0) {
+        return NULL;
+    }
     struct pyconc_engine *engine =
         (struct pyconc_engine *)type->tp_alloc(type, 0);
     if (engine != NULL) {

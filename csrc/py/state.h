@@ -34,9 +34,10 @@ struct pyconc_state {
     PyTypeObject *queue_type;   /* Queue */
     PyTypeObject *awaiter_type; /* Awaiter */
 
-    struct pyconc_codec *codec; /* owns */
+    struct pyconc_codec *codec; /* owns; pyconc_state_complete */
 
-    /* from the stdlib */
+    /* from the stdlib; what the codec, futures and engines need of it is there
+     * after pyconc_state_complete */
     PyObject *cancelled_error;
     PyObject *invalid_state_error;
     PyObject *futures_timeout_error;
@@ -113,6 +114,11 @@ struct pyconc_state {
 /* The state behind a type of this module, also for subclasses. */
 struct pyconc_state *pyconc_state_of(PyTypeObject *type);
 struct pyconc_state *pyconc_state_of_module(PyObject *module);
+
+/* Import what the first future, engine, worker or use of the codec needs:
+ * programs that only want locks do not wait for it.  0, or -1 with an
+ * exception. */
+int pyconc_state_complete(struct pyconc_state *state);
 
 /* Set the Python exception for a status of the plain layers; `what` says
  * what was tried, `limit` (may be NULL) which limit is in the way.

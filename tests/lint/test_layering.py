@@ -31,6 +31,7 @@ PYTHON_ORDER = [
     "pyconc._launch",
     "pyconc._install",
     "pyconc._core",
+    "pyconc._sync_errors",
     "pyconc.errors",
     "pyconc",
     "pyconc._program",

@@ -91,6 +91,16 @@ class Derived(QueuesOfItsOwn):
     pass
 
 
+class Queues:
+    def _setup_queues(self):
+        super()._setup_queues()
+        self.were_set_up = True
+
+
+class Mixed(Queues, pyconc.multiprocessing.pool.Pool):
+    pass
+
+
 class ThreadsOfItsOwn(pyconc.futures.ThreadPoolExecutor):
     def _adjust_thread_count(self):
         self.was_asked = True
@@ -115,9 +125,10 @@ class OwnershipOfItsOwn(pyconc.threading.Condition):
         return super()._is_owned()
 
 
-@pytest.mark.parametrize("cls", [QueuesOfItsOwn, Derived])
+@pytest.mark.parametrize("cls", [QueuesOfItsOwn, Derived, Mixed])
 def test_a_pool_that_sets_up_its_queues(cls):
     assert pyconc.multiprocessing.pool.Pool not in cls.__mro__
+    assert multiprocessing.pool.Pool in cls.__mro__
     assert issubclass(cls, pyconc.multiprocessing.pool.Pool)
     with cls(2, context=multiprocessing.get_context("fork")) as pool:
         assert pool.were_set_up
