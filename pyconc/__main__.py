@@ -70,4 +70,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    if not sys.flags.inspect:  # the interpreter goes on with -i
+        sys.exit(status)

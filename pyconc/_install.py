@@ -72,14 +72,22 @@ def _kind(namespace: dict[str, Any]) -> str:
     first = name.partition(".")[0]
     if first == "pyconc":
         return "pyconc"
-    return "library" if first in sys.stdlib_module_names else "program"
+    if first not in sys.stdlib_module_names:
+        return "program"
+    path = namespace.get("__file__")
+    if isinstance(path, str) and not path.startswith(_PLACES):
+        return "program"  # a file of its own, of that name
+    return "library"
 
 
-def _is_for_program(namespace: dict[str, Any] | None, caller: FrameType) -> bool:
+def _is_for_program(namespace: dict[str, Any] | None) -> bool:
     if namespace is not None:
         return _kind(namespace) == "program"
     # By name: the library does that for others (unittest.mock, pkgutil).
-    frame: FrameType | None = caller
+    try:
+        frame: FrameType | None = sys._getframe(2)
+    except ValueError:
+        return False  # a thread, or the end, called it directly
     while frame is not None and _kind(frame.f_globals) == "library":
         frame = frame.f_back
     return frame is not None and _kind(frame.f_globals) == "program"
@@ -97,12 +105,11 @@ def _is_replaced(first: str) -> bool:
     module = sys.modules.get(first)
     if module is None or module is _mirrored.get(first):
         return module is not None
+    path = os.path.splitext(getattr(module, "__file__", None) or "")[0]
     if first == "threadpool":
-        known = hasattr(module, "makeRequests") and hasattr(
-            module, "NoResultsPending"
-        )
+        # PyPI's, not a file of the program's own.
+        known = "-packages" in path and hasattr(module, "NoResultsPending")
     else:
-        path = os.path.splitext(getattr(module, "__file__", None) or "")[0]
         place = os.path.join(_LIBRARY, first)
         known = path in (place, os.path.join(place, "__init__"))
     if known:
@@ -110,36 +117,78 @@ def _is_replaced(first: str) -> bool:
     return known
 
 
-def _is_hidden(name: str) -> bool:
-    """Whether a file of the program has the name of a standard module."""
-    path = getattr(sys.modules.get(name), "__file__", None)
-    return path is not None and not path.startswith(_PLACES)
-
-
-# Modules of ours that cannot be had.
-_given_up: set[str] = set()
-
-
 def _ours(name: str) -> ModuleType | None:
-    """Our module; None if it is being imported just now.
-
-    Or if a file of the program is in the way: `queue.py` in its directory,
-    which hides the one that pyconc needs.
-    """
+    """Our module; None if this thread is importing it just now."""
     module = sys.modules.get(name)
-    if module is None:
-        if name in _given_up:
-            return None
-        try:
-            module = importlib.import_module(name)
-        except Exception:
-            if not any(map(_is_hidden, sys.stdlib_module_names)):
-                raise
-            _given_up.add(name)
-            return None
+    if module is None or getattr(module.__spec__, "_initializing", False):
+        hidden = _hidden_names()
+        if hidden:
+            with _LibraryFirst(hidden):
+                module = importlib.import_module(name)
+        else:
+            module = importlib.import_module(name)  # waits for other threads
     if getattr(module.__spec__, "_initializing", False):
         return None
     return module
+
+
+# --- files of the program that have names of standard modules -----------------
+
+
+def _hidden_names() -> frozenset[str]:
+    """Names of standard modules that files before them on the path have."""
+    found: set[str] = set()
+    for place in sys.path:
+        if place == _LIBRARY:
+            break
+        try:
+            found.update(entry.partition(".")[0] for entry in os.listdir(place or "."))
+        except OSError:
+            continue
+    return sys.stdlib_module_names & found
+
+
+class _LibraryFirst:
+    """What is imported meanwhile gets the standard library's modules.
+
+    Afterwards the names mean the program's files again, which have neither
+    been imported nor run.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+
+    def _loaded(self) -> dict[str, ModuleType]:
+        return {
+            name: module
+            for name, module in list(sys.modules.items())
+            if name.partition(".")[0] in self.names
+        }
+
+    def __enter__(self) -> None:
+        self.before = self._loaded()
+        for name, module in self.before.items():
+            path = getattr(module, "__file__", None)
+            if path is not None and not path.startswith(_PLACES):
+                del sys.modules[name]
+        sys.meta_path.insert(0, self)
+
+    def __exit__(self, *_: object) -> None:
+        sys.meta_path.remove(self)
+        for name in self._loaded():
+            del sys.modules[name]
+        sys.modules.update(self.before)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        """Find a standard module in its place."""
+        if path is not None or name not in self.names:
+            return None
+        finder = importlib._bootstrap_external.PathFinder
+        places = [place for place in sys.path if place.startswith(_PLACES)]
+        return finder.find_spec(name, places)
+
+
+# --- answering -----------------------------------------------------------------
 
 
 def _answer(
@@ -155,9 +204,7 @@ def _answer(
     first = name.partition(".")[0]
     if first == "multiprocessing" and _is_replaced(first):
         _equip_children()
-    if first not in answers or not _is_for_program(
-        namespace, sys._getframe(1)
-    ):
+    if first not in answers or not _is_for_program(namespace):
         return found
     if isinstance(found, ModuleNotFoundError):
         # PyPI's package need not be there.
@@ -191,7 +238,7 @@ def _equipped(start_process: Callable[..., int]) -> Callable[..., int]:
         if _installed:
             arguments = [
                 _preamble() + argument
-                if str(argument).startswith(_HELPERS)
+                if isinstance(argument, str) and argument.startswith(_HELPERS)
                 else argument
                 for argument in arguments
             ]
@@ -204,8 +251,8 @@ def _equipped(start_process: Callable[..., int]) -> Callable[..., int]:
 def _preamble() -> str:
     place = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return (
-        f"import sys; sys.path.append({place!r}); import pyconc; "
-        f"pyconc.install({_installed!r}); del sys, pyconc; "
+        f"import sys; sys.path.insert(0, {place!r}); import pyconc; "
+        f"pyconc.install({_installed!r}); del sys.path[0], sys, pyconc; "
     )
 
 

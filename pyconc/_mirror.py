@@ -24,7 +24,7 @@ class _Mirror(types.ModuleType):
         return getattr(self.__dict__["_pyconc_mirrored"], name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and name in self._pyconc_theirs:
+        if name in self._pyconc_theirs:
             setattr(self._pyconc_mirrored, name, value)
         super().__setattr__(name, value)
 

@@ -20,6 +20,12 @@ __all__ = ["Replacement", "replaces"]
 _T = TypeVar("_T", bound=type)
 
 
+def _is_ours(cls: type) -> bool:
+    # Not the attribute: while a class is made that is its metaclass's.
+    module: object = vars(cls).get("__module__")
+    return str(module).partition(".")[0] == "pyconc"
+
+
 class Replacement(abc.ABCMeta):
     """The type of a class that stands for one of the standard library's.
 
@@ -48,6 +54,24 @@ class Replacement(abc.ABCMeta):
             chosen.append(base)
         return super().__new__(mcls, name, tuple(chosen), namespace, **keywords)
 
+    def mro(cls) -> list[type]:
+        """Do the same for a class that derives from one that derives from ours.
+
+        Its bases exist by now, but the order in which methods are looked up
+        can do without ours.
+        """
+        order = type.mro(cls)
+        for place, base in enumerate(order):
+            if "_pyconc_unused" not in vars(base):
+                continue
+            overridden: set[str] = set().union(*map(vars, order[:place]))
+            if vars(base).get("_pyconc_has_parent") and not vars(base)[
+                "_pyconc_unused"
+            ].isdisjoint(overridden):
+                return [c for c in order if not _is_ours(c)]
+            break
+        return order
+
     def __instancecheck__(cls, instance: object) -> bool:
         theirs = vars(cls).get("_pyconc_theirs", ())
         return isinstance(instance, theirs) or super().__instancecheck__(
@@ -56,7 +80,10 @@ class Replacement(abc.ABCMeta):
 
     def __subclasscheck__(cls, subclass: type) -> bool:
         theirs = vars(cls).get("_pyconc_theirs", ())
-        return issubclass(subclass, theirs) or super().__subclasscheck__(
+        if issubclass(subclass, theirs):
+            return True
+        # list[int], for one, is none; ABCMeta would say so by TypeError.
+        return isinstance(subclass, type) and super().__subclasscheck__(
             subclass
         )
 
@@ -72,6 +99,11 @@ def replaces(
 
     def decorate(ours: _T) -> _T:
         ours._pyconc_theirs = theirs  # type: ignore[attr-defined]
+        # Pools and executors.  Others have a layout in C, for which their
+        # class must stay in the order.
+        ours._pyconc_has_parent = (  # type: ignore[attr-defined]
+            theirs in ours.__mro__ and not hasattr(theirs, "set_result")
+        )
         ours._pyconc_unused = frozenset(  # type: ignore[attr-defined]
             name
             for cls in (() if inherits else theirs.__mro__)

@@ -10,4 +10,6 @@ from ._mirror import mirror
 
 __all__ = ["futures"]
 
+__path__ = concurrent.__path__  # what looks for its modules finds them
+
 mirror(__name__, concurrent)

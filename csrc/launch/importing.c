@@ -105,7 +105,9 @@ import_statement(PyObject *bound, PyObject *const *arguments, Py_ssize_t count,
                                    arguments, (size_t)count, keywords);
     }
     return import_and_ask(bound, arguments, count, keywords, given[0],
-                          given[1] == Py_None ? NULL : given[1], fromlist);
+                          given[1] != NULL && PyDict_Check(given[1]) ? given[1]
+                                                                     : NULL,
+                          fromlist);
 }
 
 static const char *const by_name_names[] = {"name", "package", "level", NULL};

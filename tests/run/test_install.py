@@ -484,3 +484,104 @@ def test_nothing_is_imported_for_it(tmp_path):
     assert "typing" not in output
     assert "pyconc._core" not in output
     assert "threading" not in output
+
+
+@pytest.mark.parametrize(
+    "name", ["random", "logging", "signal", "select", "tempfile", "struct", "queue"]
+)
+def test_a_script_named_like_a_standard_module_runs_once(tmp_path, name):
+    """Though pyconc needs the standard one."""
+    (tmp_path / f"{name}.py").write_text(
+        "import threading\n"
+        "print(__name__, threading.Event.__module__)\n"
+    )
+    (tmp_path / "token.py").write_text("raise SystemExit(3)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pyconc", "run", f"{name}.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("__main__ pyconc.threading\n", "")
+    assert done.returncode == 0
+
+
+def test_a_neighbour_keeps_its_name(tmp_path):
+    output = run(
+        tmp_path,
+        "import pyconc; pyconc.install()\n"
+        "import threading\n"
+        "import random, tempfile\n"
+        "print(threading.Event.__module__, random.NAME, tempfile.NAME)\n",
+        files={
+            "random.py": "NAME = 'own random'\n",
+            "tempfile.py": "NAME = 'own tempfile'\n",
+        },
+    )
+    assert output == "pyconc.threading own random own tempfile\n"
+
+
+def test_threads_that_import_at_once_get_the_same(tmp_path):
+    output = run(
+        tmp_path,
+        "import _thread, time, pyconc\n"
+        "pyconc.install()\n"
+        "ready, go, seen = [], [], []\n"
+        "def work():\n"
+        "    ready.append(1)\n"
+        "    while not go:\n        pass\n"
+        "    try:\n"
+        "        from concurrent.futures import ThreadPoolExecutor\n"
+        "        from queue import Queue\n"
+        "        seen.append((ThreadPoolExecutor.__module__, Queue.__module__))\n"
+        "    except BaseException as error:\n"
+        "        seen.append(repr(error))\n"
+        "for _ in range(8):\n    _thread.start_new_thread(work, ())\n"
+        "while len(ready) < 8:\n    time.sleep(0.01)\n"
+        "go.append(1)\n"
+        "while len(seen) < 8:\n    time.sleep(0.01)\n"
+        "print(*set(seen))\n",
+    )
+    assert output == "('pyconc.futures.thread', 'pyconc.queue')\n"
+
+
+def test_bytes_are_not_mixed_with_text(tmp_path):
+    output = run(
+        tmp_path,
+        "import pyconc; pyconc.install()\n"
+        "import multiprocessing\n"
+        "print(multiprocessing.get_context('spawn').Lock())\n",
+        "-bb",
+    )
+    assert output == "<Lock(owner=None)>\n"
+
+
+def test_imports_that_no_code_of_python_asks_for(tmp_path):
+    output = run(
+        tmp_path,
+        "import pyconc; pyconc.install()\n"
+        "import _thread, atexit, time\n"
+        "_thread.start_new_thread(__import__, ('queue',))\n"
+        "atexit.register(__import__, 'queue')\n"
+        "time.sleep(0.05)\n"
+        "print(__import__('queue', []).Queue.__module__)\n",
+    )
+    assert output == "pyconc.queue\n"
+
+
+def test_a_child_started_elsewhere_imports_this_pyconc(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "pyconc.py").write_text("raise SystemExit(7)\n")
+    output = run(
+        tmp_path,
+        "import pyconc; pyconc.install()\n"
+        "import multiprocessing, os\n"
+        "if __name__ == '__main__':\n"
+        "    os.chdir('elsewhere')\n"
+        "    process = multiprocessing.get_context('spawn').Process()\n"
+        "    process.start()\n"
+        "    process.join()\n"
+        "    print(process.exitcode)\n",
+    )
+    assert output == "0\n"

@@ -342,3 +342,14 @@ def test_a_program_of_the_library_that_uses_a_pool(tmp_path):
     assert outcomes[0][0] == 1
     assert len(outcomes[0][1]) == 13
     assert len(outcomes[0][3]) == 12
+
+
+def test_inspection_of_what_failed(tmp_path):
+    (tmp_path / "program.py").write_text("x = 5\n1 / 0\n")
+    ours = assert_same(
+        tmp_path,
+        "program.py",
+        options=["-i"],
+        source="import sys; print(x, sys.last_type.__name__)\n",
+    )
+    assert ours.stdout == "5 ZeroDivisionError\n"

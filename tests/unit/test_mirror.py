@@ -14,6 +14,8 @@ from unittest import mock
 
 import pytest
 
+import pyconc.threading
+
 PAIRS = [
     ("pyconc.threading", threading),
     ("pyconc.queue", queue),
@@ -74,6 +76,14 @@ def test_what_is_theirs_is_patched_there(name, theirs, attribute, patch):
             context.setattr(ours, attribute, 5)
             assert getattr(theirs, attribute) == getattr(ours, attribute) == 5
     assert getattr(theirs, attribute) is getattr(ours, attribute) is before
+
+
+def test_what_was_deleted_comes_back():
+    ours, before = pyconc.threading, threading.get_ident
+    del ours.get_ident
+    assert not hasattr(threading, "get_ident")
+    ours.get_ident = before
+    assert threading.get_ident is ours.get_ident is before
 
 
 def test_what_is_ours_is_patched_here():

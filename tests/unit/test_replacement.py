@@ -125,7 +125,27 @@ class OwnershipOfItsOwn(pyconc.threading.Condition):
         return super()._is_owned()
 
 
-@pytest.mark.parametrize("cls", [QueuesOfItsOwn, Derived, Mixed])
+class Between(pyconc.futures.ThreadPoolExecutor):
+    pass
+
+
+class LateThreadsOfItsOwn(Between):
+    def _adjust_thread_count(self):
+        self.was_asked = True
+        super()._adjust_thread_count()
+
+
+class PoolBetween(pyconc.multiprocessing.pool.Pool):
+    pass
+
+
+class LateQueuesOfItsOwn(PoolBetween):
+    def _setup_queues(self):
+        super()._setup_queues()
+        self.were_set_up = True
+
+
+@pytest.mark.parametrize("cls", [QueuesOfItsOwn, Derived, Mixed, LateQueuesOfItsOwn])
 def test_a_pool_that_sets_up_its_queues(cls):
     assert pyconc.multiprocessing.pool.Pool not in cls.__mro__
     assert multiprocessing.pool.Pool in cls.__mro__
@@ -137,7 +157,9 @@ def test_a_pool_that_sets_up_its_queues(cls):
         assert type(pool.apply_async(abs, (1,))) is multiprocessing.pool.ApplyResult
 
 
-@pytest.mark.parametrize("cls", [ThreadsOfItsOwn, ManagerOfItsOwn])
+@pytest.mark.parametrize(
+    "cls", [ThreadsOfItsOwn, ManagerOfItsOwn, LateThreadsOfItsOwn]
+)
 def test_an_executor_that_starts_what_it_needs(cls):
     with cls(2) as executor:
         assert executor.submit(abs, -3).result(30) == 3
@@ -183,3 +205,12 @@ def test_documented_overrides_keep_the_engine():
     assert [q.get(), q.get()] == [2, 1]
     assert pyconc.queue.Queue in Queue.__mro__
     assert pyconc.threading.Thread in Thread.__mro__
+
+
+def test_a_barrier_of_its_own():
+    class Barrier(pyconc.threading.Barrier):
+        def _release(self):
+            super()._release()
+
+    assert Barrier(1).wait() == 0
+    assert not issubclass(list[int], pyconc.threading.Barrier)
