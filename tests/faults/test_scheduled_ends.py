@@ -321,6 +321,7 @@ def test_from_signal_handlers(tmp_path):
             executor.schedule(1000, run).cancel()
             executor.schedule_at_fixed_rate(1000, 1, run).cancel()
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # the last one, too
         assert executor._engine.timers == len(pending)
         executor.shutdown(cancel_futures=True)
         """,
