@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support.blocking import PATIENCE, Call, signal_main, when_main_sleeps
+from support.polling import eventually
 from support.waits import ONE_BY_ONE, TIMED, WAITS
 
 
@@ -135,7 +136,12 @@ def test_a_handler_may_wait_for_the_same_object_in_vain(wait, handle):
         pytest.skip("a second waiter changes what the first one waits for")
     outcome = []
     handle(lambda *_: outcome.append(wait.gives_up(0.01)))
-    helper = when_main_sleeps(signal_main, wait.wake)
+
+    def wake():
+        eventually(lambda: outcome)  # or the handler's wait would be woken
+        wait.wake()
+
+    helper = when_main_sleeps(signal_main, wake)
     assert wait.block()
     helper.result()
     assert outcome == [True]
