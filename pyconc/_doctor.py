@@ -15,8 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from . import __version__, _core, native, threading
+from ._install import is_disabled
 from .errors import WorkerLostError
 from .futures import ProcessPoolExecutor, ThreadPoolExecutor
+from .futures._executor import default_workers
 
 _MiB = 1 << 20
 # How long each engine is tried, in seconds.
@@ -117,7 +119,7 @@ def _plan() -> Iterator[tuple[str, str]]:
     default = multiprocessing.get_all_start_methods()[0]
     others = ", ".join(multiprocessing.get_all_start_methods()[1:])
     yield "start method", f"{method or default} (also {others})"
-    count = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+    count = default_workers()
     yield "Pool(), ProcessPoolExecutor()", f"{count} processes"
     yield "ThreadPoolExecutor()", f"up to {min(32, count + 4)} threads"
     spinners = _core.cpus_usable() - 1
@@ -231,7 +233,7 @@ def main(arguments: list[str]) -> int:
     for name, text in _limits():
         _print(name, text)
     print("\nWhat pyconc does with it")
-    if os.environ.get("PYCONC_DISABLE", "0") not in ("", "0"):
+    if is_disabled():
         _print("PYCONC_DISABLE", "set: run and install() do nothing")
     for name, text in _plan():
         _print(name, text)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
     from typing import Any
 
-__all__ = ["install", "installed", "uninstall"]
+__all__ = ["install", "installed", "is_disabled", "uninstall"]
 
 # What a user names, and the modules that are then answered with pyconc's.
 # Modules of these packages that are not listed are the standard library's.
@@ -303,7 +303,7 @@ def install(only: Iterable[str] | None = None) -> None:
             f"pyconc does not replace {', '.join(unknown)}; "
             f"choose from {', '.join(_ANSWERS)}"
         )
-    if os.environ.get("PYCONC_DISABLE", "0") not in ("", "0") or not names:
+    if is_disabled() or not names:
         return
     with _lock:
         _installed = tuple(sorted({*_installed, *names}))
@@ -317,6 +317,11 @@ def install(only: Iterable[str] | None = None) -> None:
         _hook(_bootstrap, "_gcd_import", _launch.make_import_by_name)
     if _is_replaced("multiprocessing"):
         _equip_children()
+
+
+def is_disabled() -> bool:
+    """Return whether the environment variable PYCONC_DISABLE is set."""
+    return os.environ.get("PYCONC_DISABLE", "0") not in ("", "0")
 
 
 def uninstall() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from types import FunctionType
 from typing import Any, TypeVar
 
-__all__ = ["Replacement", "replaces"]
+__all__ = ["Replacement", "described", "replaces", "their_name"]
 
 _T = TypeVar("_T", bound=type)
 
@@ -24,6 +24,19 @@ def _is_ours(cls: type) -> bool:
     # Not the attribute: while a class is made that is its metaclass's.
     module: object = vars(cls).get("__module__")
     return str(module).partition(".")[0] == "pyconc"
+
+
+def their_name(self: object) -> str:
+    """Return the name of its class as reprs of the standard library show it."""
+    cls = type(self)
+    return f"{cls.__module__.removeprefix('pyconc.')}.{cls.__qualname__}"
+
+
+def described(self: object, state: str = "") -> str:
+    """Return its repr, with its state if there is one to show."""
+    if state:
+        return f"<{their_name(self)} at {id(self):#x}: {state}>"
+    return f"<{their_name(self)} object at {id(self):#x}>"
 
 
 class Replacement(abc.ABCMeta):
@@ -35,6 +48,7 @@ class Replacement(abc.ABCMeta):
     # The standard library's class, and its methods that ours never calls.
     _pyconc_theirs: type
     _pyconc_unused: frozenset[str]
+    _pyconc_in_python: bool
 
     def __new__(
         mcls,
@@ -65,7 +79,7 @@ class Replacement(abc.ABCMeta):
             if "_pyconc_unused" not in vars(base):
                 continue
             overridden: set[str] = set().union(*map(vars, order[:place]))
-            if vars(base).get("_pyconc_has_parent") and not vars(base)[
+            if vars(base)["_pyconc_in_python"] and not vars(base)[
                 "_pyconc_unused"
             ].isdisjoint(overridden):
                 return [c for c in order if not _is_ours(c)]
@@ -89,21 +103,23 @@ class Replacement(abc.ABCMeta):
 
 
 def replaces(
-    theirs: type, *, calls: Collection[str] = (), inherits: bool = False
+    theirs: type,
+    *,
+    calls: Collection[str] = (),
+    inherits: bool = False,
+    in_python: bool = False,
 ) -> Callable[[_T], _T]:
     """Say which class of the standard library a class stands for.
 
     calls: the private methods that it calls, so that they can be overridden.
     inherits: it works as the standard library's class does.
+    in_python: it derives from that class, and can be left out of the order in
+        which methods are looked up: nothing in C looks for it there.
     """
 
     def decorate(ours: _T) -> _T:
         ours._pyconc_theirs = theirs  # type: ignore[attr-defined]
-        # Pools and executors.  Others have a layout in C, for which their
-        # class must stay in the order.
-        ours._pyconc_has_parent = (  # type: ignore[attr-defined]
-            theirs in ours.__mro__ and not hasattr(theirs, "set_result")
-        )
+        ours._pyconc_in_python = in_python  # type: ignore[attr-defined]
         ours._pyconc_unused = frozenset(  # type: ignore[attr-defined]
             name
             for cls in (() if inherits else theirs.__mro__)

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._mirror import mirror
-from ._replacement import Replacement, replaces
+from ._replacement import Replacement, described, replaces
 from ._sync_errors import DeadlockError
 
 __all__ = [
@@ -97,12 +97,6 @@ else:
         from ._core import allocate_lock as Lock
 
 
-def _described(self: object, state: str) -> str:
-    kind = type(self)
-    module = kind.__module__.removeprefix("pyconc.")  # as in the stdlib
-    return f"<{module}.{kind.__qualname__} at {id(self):#x}: {state}>"
-
-
 def _deprecated(old: str, new: str) -> None:
     warnings.warn(
         f"{old}() is deprecated, use {new}() instead",
@@ -150,7 +144,7 @@ class Semaphore(_core.Semaphore, metaclass=Replacement):
     """
 
     def __repr__(self) -> str:
-        return _described(self, f"value={self._value}")
+        return described(self, f"value={self._value}")
 
 
 @replaces(_threading.BoundedSemaphore)
@@ -165,7 +159,7 @@ class BoundedSemaphore(Semaphore):
         self._initial_value = value
 
     def __repr__(self) -> str:
-        return _described(self, f"value={self._value}/{self._initial_value}")
+        return described(self, f"value={self._value}/{self._initial_value}")
 
 
 @replaces(_threading.Event)
@@ -185,7 +179,7 @@ class Event(_core.Event, metaclass=Replacement):
         """Do nothing: nobody waits in a forked child."""
 
     def __repr__(self) -> str:
-        return _described(self, "set" if self.is_set() else "unset")
+        return described(self, "set" if self.is_set() else "unset")
 
 
 @replaces(_threading.Barrier)
@@ -198,8 +192,8 @@ class Barrier(_core.Barrier, metaclass=Replacement):
 
     def __repr__(self) -> str:
         if self.broken:
-            return _described(self, "broken")
-        return _described(self, f"waiters={self.n_waiting}/{self.parties}")
+            return described(self, "broken")
+        return described(self, f"waiters={self.n_waiting}/{self.parties}")
 
 
 class AtomicInt(_core.AtomicInt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import time
 import weakref
 from collections import deque
@@ -12,7 +13,12 @@ from typing import Any
 
 from .. import _core
 
-__all__ = ["Submitting", "check_buffersize", "result_or_cancel"]
+__all__ = [
+    "Submitting",
+    "check_buffersize",
+    "default_workers",
+    "result_or_cancel",
+]
 
 
 def result_or_cancel(
@@ -26,6 +32,12 @@ def result_or_cancel(
             future.cancel()
     finally:
         del future
+
+
+def default_workers() -> int:
+    """Return how many processes a pool has if nothing is said."""
+    count: int | None = getattr(os, "process_cpu_count", os.cpu_count)()
+    return count or 1
 
 
 def check_buffersize(buffersize: int | None) -> None:

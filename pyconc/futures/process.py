@@ -8,7 +8,6 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -27,7 +26,12 @@ from .._group import WorkerGroup
 from .._mirror import mirror
 from .._replacement import Replacement, replaces
 from ._base import Future
-from ._executor import Submitting, check_buffersize, result_or_cancel
+from ._executor import (
+    Submitting,
+    check_buffersize,
+    default_workers,
+    result_or_cancel,
+)
 
 __all__ = ["BrokenProcessPool", "ProcessPoolExecutor"]
 
@@ -43,11 +47,6 @@ _live: dict[WorkerGroup, util.Finalize] = {}
 # Before multiprocessing.util joins its children, which never end otherwise:
 # in a child process of Python 3.11 that comes before _at_exit.
 _EXIT_PRIORITY = 10
-
-
-def _default_workers() -> int:
-    count = getattr(os, "process_cpu_count", os.cpu_count)()
-    return count or 1
 
 
 def _run_chunk(fn: Callable[..., _T], chunk: list[tuple[Any, ...]]) -> list[_T]:
@@ -69,7 +68,7 @@ class _CallQueue:
         """There is no feeder thread to wait for."""
 
 
-@replaces(concurrent.futures.ProcessPoolExecutor)
+@replaces(concurrent.futures.ProcessPoolExecutor, in_python=True)
 class ProcessPoolExecutor(
     Submitting,
     concurrent.futures.ProcessPoolExecutor,
@@ -103,7 +102,7 @@ class ProcessPoolExecutor(
         reseed: bool = True,
     ) -> None:
         if max_workers is None:
-            max_workers = _default_workers()
+            max_workers = default_workers()
         elif max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         if mp_context is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import concurrent.futures
 import concurrent.futures.thread
 import math
-import os
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ from .._crew import ThreadGroup
 from .._mirror import mirror
 from .._replacement import Replacement, replaces
 from ._base import Future
-from ._executor import Submitting, check_buffersize
+from ._executor import Submitting, check_buffersize, default_workers
 
 __all__ = ["BrokenThreadPool", "ThreadPoolExecutor"]
 
@@ -53,7 +52,7 @@ class _WorkQueue:
         return self.qsize() == 0
 
 
-@replaces(concurrent.futures.ThreadPoolExecutor)
+@replaces(concurrent.futures.ThreadPoolExecutor, in_python=True)
 class ThreadPoolExecutor(
     Submitting,
     concurrent.futures.ThreadPoolExecutor,
@@ -93,8 +92,7 @@ class ThreadPoolExecutor(
         context: bool = False,
     ) -> None:
         if max_workers is None:
-            count = getattr(os, "process_cpu_count", os.cpu_count)() or 1
-            max_workers = min(32, count + 4)
+            max_workers = min(32, default_workers() + 4)
         if max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.pool
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +27,9 @@ from .. import _core
 from .._crew import ThreadGroup
 from .._group import WorkerGroup, end_with
 from .._mirror import mirror
-from .._replacement import Replacement, replaces
+from .._replacement import Replacement, described, replaces, their_name
 from ..futures._base import Future
+from ..futures._executor import default_workers
 
 __all__ = [
     "ApplyResult",
@@ -51,17 +51,10 @@ _T = TypeVar("_T")
 _EXIT_PRIORITY = 15
 
 
-def _name(self: object) -> str:
-    """The name of its class, as reprs show it in the standard library."""
-    cls = type(self)
-    return f"{cls.__module__.removeprefix('pyconc.')}.{cls.__qualname__}"
-
-
 class ApplyResult(_core.ApplyResultBase[_T]):
     """The result of Pool.apply_async: get, wait, ready, successful."""
 
-    def __repr__(self) -> str:
-        return f"<{_name(self)} object at {id(self):#x}>"
+    __repr__ = described
 
 
 AsyncResult = ApplyResult
@@ -74,17 +67,11 @@ class MapResult(_core.MapResultBase[_T], ApplyResult[list[_T]]):
 class IMapIterator(_core.IMapIteratorBase[_T]):
     """The results of Pool.imap, in order: iterate, or next(timeout)."""
 
-    def __repr__(self) -> str:
-        return f"<{_name(self)} object at {id(self):#x}>"
+    __repr__ = described
 
 
 class IMapUnorderedIterator(IMapIterator[_T]):
     """The results of Pool.imap_unordered, as they come."""
-
-
-def _default_processes() -> int:
-    count = getattr(os, "process_cpu_count", os.cpu_count)()
-    return count or 1
 
 
 def _check_chunk(chunksize: int) -> None:
@@ -92,7 +79,7 @@ def _check_chunk(chunksize: int) -> None:
         raise ValueError(f"Chunksize must be 1+, not {chunksize}")
 
 
-@replaces(multiprocessing.pool.Pool, calls=["_check_running"])
+@replaces(multiprocessing.pool.Pool, calls=["_check_running"], in_python=True)
 class Pool(multiprocessing.pool.Pool, metaclass=Replacement):
     """Worker processes that a program hands calls to.
 
@@ -126,7 +113,7 @@ class Pool(multiprocessing.pool.Pool, metaclass=Replacement):
         self._state: str = INIT
         self._ctx: Any = context or multiprocessing.get_context()
         if processes is None:
-            processes = _default_processes()
+            processes = default_workers()
         if processes < 1:
             raise ValueError("Number of processes must be at least 1")
         if maxtasksperchild is not None and (
@@ -179,7 +166,7 @@ class Pool(multiprocessing.pool.Pool, metaclass=Replacement):
     def __repr__(self) -> str:
         # As in the stdlib, where those that have ended count as well.
         size = len(self._pool) if self._state == RUN else self._processes
-        return f"<{_name(self)} state={self._state} pool_size={size}>"
+        return f"<{their_name(self)} state={self._state} pool_size={size}>"
 
     @property
     def _pool(self) -> list[Any]:
@@ -427,7 +414,9 @@ class Pool(multiprocessing.pool.Pool, metaclass=Replacement):
         )
 
 
-@replaces(multiprocessing.pool.ThreadPool, calls=["_check_running"])
+@replaces(
+    multiprocessing.pool.ThreadPool, calls=["_check_running"], in_python=True
+)
 class ThreadPool(Pool, multiprocessing.pool.ThreadPool):
     """Worker threads that a program hands calls to.
 
