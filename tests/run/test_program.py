@@ -183,8 +183,12 @@ def test_how_it_ends(tmp_path, form, end):
 @pytest.mark.parametrize("form", [["program.py"], ["-m", "program"]], ids=str)
 @pytest.mark.parametrize("command", [[], ["-m", "pyconc", "run"]], ids=str)
 def test_an_interrupt_ends_it(tmp_path, command, form):
+    # One long sleep would miss a signal that comes just before it.
     (tmp_path / "program.py").write_text(
-        "import time\nprint('ready', flush=True)\ntime.sleep(60)\n"
+        "import time\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        "    time.sleep(0.1)\n"
     )
     process = subprocess.Popen(
         [sys.executable, *command, *form],
