@@ -1,6 +1,7 @@
 """For all tests: a watchdog, and random numbers that can be repeated."""
 
 import faulthandler
+import gc
 import os
 import random
 import secrets
@@ -24,6 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     # Output is not captured yet; later on, descriptor 2 is a file.
     config.stash[stderr_key] = os.dup(2)
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests, which each collection of garbage would look at.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

@@ -608,6 +608,7 @@ def test_collection_of_garbage_finds_nothing_half_filled():
         assert again == value
         del again
     gc.collect()
+    assert seen
     assert all(seen)
 
 
