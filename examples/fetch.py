@@ -31,6 +31,7 @@ opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Site(http.server.ThreadingHTTPServer):
+    request_queue_size = 32  # rather than turn a burst away
     daemon_threads = False  # closing the server waits for its threads
 
     def __init__(self) -> None:

@@ -5,15 +5,23 @@ import gc
 import os
 import random
 import secrets
+import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # The same variables as in the C tests.
 WATCHDOG_SECONDS = float(os.environ.get("PYCONC_TEST_WATCHDOG", "300"))
 SEED = int(os.environ.get("PYCONC_TEST_SEED") or str(secrets.randbits(32)), 0)
 # Processes that run a part of the tests draw the same sample.
 os.environ["PYCONC_TEST_SEED"] = str(SEED)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 stderr_key = pytest.StashKey[int]()
 
@@ -25,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     # Output is not captured yet; later on, descriptor 2 is a file.
     config.stash[stderr_key] = os.dup(2)
+
+
+def pytest_sessionstart() -> None:
+    # Shells start what runs in the background with SIGINT ignored, and what
+    # a test starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -5,7 +5,7 @@ import pytest
 from support.fixtures import *  # noqa: F403  pytest finds fixtures by name
 from support.impls import NAMES, load
 from support.sync import load_sync
-from support.watchdog import guarded, limit_items
+from support.watchdog import limit_items, watchdog  # noqa: F401
 
 
 def pytest_configure(config):
@@ -31,12 +31,6 @@ def is_repetition(item):
     method = getattr(item, "callspec", None) and item.callspec.params.get("ctx_method")
     threads = item.module.__name__.rpartition(".")[2].startswith("test_thread_")
     return threads and method not in (None, "fork")
-
-
-@pytest.fixture(autouse=True)
-def watchdog():
-    with guarded(60):
-        yield
 
 
 @pytest.fixture(params=NAMES)

@@ -11,7 +11,7 @@ import weakref
 import pytest
 
 from support import cycles, tasks
-from support.polling import eventually
+from support.blocking import signal_main, when_main_sleeps
 
 
 @pytest.fixture
@@ -351,11 +351,17 @@ def test_a_cycle_through_a_future_is_collected(impl, make_cycle):
     assert reference() is None
 
 
+def let_go_of_results(executor):
+    """Have the thread that delivers results deliver another one."""
+    assert executor.submit(tasks.identity, 2).result() == 2
+
+
 @pytest.mark.parametrize("make_cycle", [cycles.by_attribute, cycles.by_dict])
 def test_a_cycle_through_a_submitted_future_is_collected(executor, make_cycle):
     future = executor.submit(tasks.identity, 1)
     make_cycle(future)
     assert future.result() == 1
+    let_go_of_results(executor)
     reference = weakref.ref(future)
     del future
     gc.collect()
@@ -365,6 +371,7 @@ def test_a_cycle_through_a_submitted_future_is_collected(executor, make_cycle):
 def test_a_cycle_through_a_result_that_was_fetched_is_collected(executor):
     future = executor.submit(tasks.identity, [1])
     future.result().append(future)
+    let_go_of_results(executor)
     reference = weakref.ref(future)
     del future
     gc.collect()
@@ -430,73 +437,25 @@ def test_the_exceptions_are_the_stdlibs(impl):
         assert getattr(impl.futures, name) is getattr(concurrent.futures, name)
 
 
-def test_a_signal_handler_interrupts_the_wait_of_the_main_thread(future):
-    import os
-    import signal
-
+def test_a_signal_handler_interrupts_the_wait_of_the_main_thread(
+    future, handle
+):
     class Interrupted(Exception):
         pass
 
     def interrupt(_signal, _frame):
         raise Interrupted
 
-    previous = signal.signal(signal.SIGUSR1, interrupt)
-    waiting = threading.Event()
-
-    def send():
-        waiting.wait()
-        while not done.is_set():
-            os.kill(os.getpid(), signal.SIGUSR1)
-            if done.wait(0.5):
-                return
-
-    done = threading.Event()
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        with pytest.raises(Interrupted):
-            waiting.set()
-            future.result()
-    finally:
-        done.set()
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        thread.join()
-        signal.signal(signal.SIGUSR1, previous)
+    handle(interrupt)
+    helper = when_main_sleeps(signal_main)
+    with pytest.raises(Interrupted):
+        future.result()
+    helper.result()
     assert not future.done()
 
 
-def test_a_handler_may_set_the_result_that_is_waited_for(future):
-    import os
-    import signal
-
-    def handle(_signal, _frame):
-        future.set_result("from the handler")
-
-    previous = signal.signal(signal.SIGUSR1, handle)
-    main = threading.main_thread().ident
-    thread = threading.Thread(
-        target=lambda: (
-            eventually(lambda: blocked(main)),
-            os.kill(os.getpid(), signal.SIGUSR1),
-        )
-    )
-
-    def blocked(ident):
-        import sys
-
-        frame = sys._current_frames()[ident]
-        while frame is not None:
-            if frame.f_code is wait_for_it.__code__:
-                return True
-            frame = frame.f_back
-        return False
-
-    def wait_for_it():
-        return future.result(30)
-
-    thread.start()
-    try:
-        assert wait_for_it() == "from the handler"
-    finally:
-        thread.join()
-        signal.signal(signal.SIGUSR1, previous)
+def test_a_handler_may_set_the_result_that_is_waited_for(future, handle):
+    handle(lambda *_: future.set_result("from the handler"))
+    helper = when_main_sleeps(signal_main)
+    assert future.result(30) == "from the handler"
+    helper.result()

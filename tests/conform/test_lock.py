@@ -462,7 +462,8 @@ def test_a_condition_that_another_thread_holds(sync):
 @only_pyconc
 def test_an_interrupted_wait_has_the_recursive_lock(sync, handle):
     """The handler raises while the lock is waited for, not the notification."""
-    condition, go = sync.threading.Condition(), threading.Event()
+    condition = sync.threading.Condition()
+    notified, go = threading.Event(), threading.Event()
 
     def handler(*_):
         raise ZeroDivisionError
@@ -472,12 +473,15 @@ def test_an_interrupted_wait_has_the_recursive_lock(sync, handle):
     def notify_and_stay():
         with condition:
             condition.notify()
+            notified.set()
             go.wait(PATIENCE)
 
+    def let_notify():
+        Call(notify_and_stay)
+        assert notified.wait(PATIENCE)
+
     with condition:
-        helper = when_main_sleeps(
-            lambda: Call(notify_and_stay), signal_main, go.set
-        )
+        helper = when_main_sleeps(let_notify, signal_main, go.set)
         with pytest.raises(ZeroDivisionError):
             condition.wait()
         assert condition._is_owned()

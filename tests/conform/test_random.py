@@ -26,7 +26,7 @@ def draw_both(gate, count):
 
 def draws(pool, function, gate, count):
     results = [pool.apply_async(function, (gate, count)) for _ in range(count)]
-    return [result.get(30) for result in results]
+    return [result.get(50) for result in results]
 
 
 @all_methods
@@ -49,7 +49,7 @@ def test_workers_of_an_executor_draw_differently(make_executor, gate):
     numpy.random.seed(1)
     executor = make_executor(3)
     futures = [executor.submit(draw_numpy, gate, 3) for _ in range(3)]
-    assert len({future.result(30) for future in futures}) == 3
+    assert len({future.result(50) for future in futures}) == 3
 
 
 @only_pyconc
@@ -86,7 +86,7 @@ def test_reseed_false_keeps_the_stdlibs_behaviour(
     else:
         executor = make_executor(2, reseed=False)
         futures = [executor.submit(draw_numpy, gate, 2) for _ in range(2)]
-        drawn = [future.result(30) for future in futures]
+        drawn = [future.result(50) for future in futures]
     assert drawn == [int(numpy.random.randint(0, 2**62))] * 2
 
 

@@ -239,14 +239,14 @@ def test_a_handler_may_put_in_the_middle_of_put_and_get(q):
             time.sleep(0.0002)
 
     before = signal.signal(signal.SIGUSR1, handler)
+    sender = Call(send)
     try:
-        sender = Call(send)
         while sender.is_alive():
             q.put(("main", len(sent)))
             sent.append(len(sent))
             found.append(q.get())
-        sender.result()
     finally:
+        sender.result()
         signal.signal(signal.SIGUSR1, before)
     found += drained(q)
     assert handled

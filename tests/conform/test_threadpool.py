@@ -1,7 +1,6 @@
 """The threadpool package of PyPI: on the original, if installed, and on ours."""
 
 import gc
-import importlib
 import queue
 import sys
 import threading
@@ -13,6 +12,7 @@ from support.children import in_forked_child
 from support.errors import catch
 from support.impls import PYCONC
 from support.polling import eventually
+from support.scripts import run_script
 
 MODULES = {"original": "threadpool", "pyconc": "pyconc.threadpool"}
 only_pyconc = pytest.mark.parametrize("tp", PYCONC, indirect=True)
@@ -874,8 +874,9 @@ def test_a_worker_needs_the_queues_of_a_pool(tp):
         tp.WorkerThread(queue.Queue(), queue.Queue())
 
 
-@only_pyconc
 def test_importing_starts_nothing(tp):
-    before = threading.active_count()
-    importlib.import_module(tp.__name__)
-    assert threading.active_count() == before
+    done = run_script(
+        "-c",
+        f"import threading, {tp.__name__}; print(threading.active_count())",
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")

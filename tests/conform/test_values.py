@@ -21,7 +21,6 @@ from support.values import same, values
 
 quick = settings(
     max_examples=80,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

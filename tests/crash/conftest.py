@@ -49,7 +49,7 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(items):
-    limit_items(items, __file__, 150)
+    limit_items(items, __file__, 290)
 
 
 @pytest.fixture

@@ -43,10 +43,10 @@ CPUS = 2
 ROUNDS = 200
 # A pool has 16384 cells.
 MORE_THAN_CELLS = 17_000
-# For waits that must end; the script's own watchdog is not much later.
+# For waits that must end.
 PATIENCE = 20
 # Under spawn some cases start sixty workers, one after another.
-WATCHDOG = 90
+WATCHDOG = 240
 
 # --- tasks ------------------------------------------------------------------
 
@@ -512,7 +512,7 @@ def main(kind, method, role, point, passes):
     del user
     eventually(
         lambda: state_of_process() == before,
-        5,
+        PATIENCE,
         f"{before}, not {state_of_process()}: what there was before",
     )
 

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 
 from support.impls import METHODS
 from support.polling import eventually
-from support.scripts import environment, kill_group
+from support.scripts import TRACKER_WARNINGS, environment, kill_group
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -31,7 +32,7 @@ RUNS = {
     "callbacks_sqlite.py": EVERY_METHOD,
     "copy_files.py": [NO_OPTIONS, ["--progress"]],
     "coroutines.py": EVERY_METHOD,
-    "fetch.py": [NO_OPTIONS],
+    "fetch.py": [["--timeout", "10"]],
     "periodic.py": [NO_OPTIONS],
     "pipeline.py": EVERY_METHOD,
     "pool_methods.py": [*EVERY_METHOD, ["--pool", "threads"]],
@@ -47,6 +48,10 @@ TESTED_ELSEWHERE = {"main_job.py"}
 # Packages that an example imports, and that a machine may lack.
 NEEDS = {"copy_files.py": "tqdm"}
 NEEDS_PLAIN = {"work_requests.py": "threadpool"}
+
+# A manager that has not ended within a second is terminated, and then does
+# not remove its folder.
+HAVE_MANAGERS = {"shared_counter.py"}
 
 TIMEOUT = 120
 
@@ -83,6 +88,9 @@ def run(
         work.mkdir()
         temporary.mkdir()
         done = run_in(work, temporary, [*how, *arguments])
+        if any(Path(each).name in HAVE_MANAGERS for each in arguments):
+            for folder in temporary.glob("pymp-*"):
+                shutil.rmtree(folder)
         assert sorted(Path(name).rglob("*")) == [temporary, work]
     return done
 
@@ -100,6 +108,7 @@ def run_in(
         env={
             **environment(),
             "PYTHONFAULTHANDLER": "1",
+            "PYTHONWARNINGS": ",".join(TRACKER_WARNINGS),
             "TMPDIR": str(temporary),
         },
         cwd=work,

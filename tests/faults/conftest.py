@@ -4,7 +4,7 @@ import pytest
 
 from support.fixtures import *  # noqa: F403  pytest finds fixtures by name
 from support.impls import load
-from support.watchdog import guarded, limit_items
+from support.watchdog import limit_items, watchdog  # noqa: F401
 
 
 def pytest_configure(config):
@@ -21,13 +21,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    limit_items(items, __file__, 60)
-
-
-@pytest.fixture(autouse=True)
-def watchdog():
-    with guarded(45):
-        yield
+    limit_items(items, __file__, 120)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_an_initializer_that_dies_breaks_the_pool(impl, make_pool, gate):
         with pytest.raises(
             impl.process.BrokenProcessPool, match=r"(?i)exit.*\b7\b"
         ):
-            result.get(40)
+            result.get(80)
     pool.close()
     pool.join()
     assert len(gate.marks("in-")) <= 14
@@ -118,7 +118,7 @@ def test_initargs_that_do_not_pickle(impl):
         ).apply(square, (1,))
     )
     assert "_thread.lock" in full_text(error)
-    eventually(lambda: len(impl.multiprocessing.active_children()) == before)
+    eventually(lambda: len(impl.multiprocessing.active_children()) <= before)
 
 
 @all_methods
@@ -139,7 +139,7 @@ def test_an_executor_breaks(impl, make_executor, gate, mode, how):
         )
     future = executor.submit(square, 1)
     with pytest.raises(impl.process.BrokenProcessPool):
-        future.result(40)
+        future.result(80)
     with pytest.raises(impl.process.BrokenProcessPool):
         executor.submit(square, 1).result(30)
     executor.shutdown()

@@ -14,7 +14,7 @@ from support import kernels
 from support.scripts import run_script
 
 ROUNDS = int(os.environ.get("PYCONC_NATIVE_ROUNDS", "3"))
-LONG = 30
+LONG = 60
 
 PREAMBLE = """
 import array
@@ -52,6 +52,17 @@ def started(executor):
     while executor._engine.idle < count:
         time.sleep(0.001)
     return executor
+
+
+def signal_at_work(number=signal.SIGUSR1):
+    "Send a signal when a part of the range has been done."
+
+    def send():
+        while not sums[0]:
+            time.sleep(0.001)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
 
 
 def signal_after(seconds, number=signal.SIGUSR1):
@@ -100,8 +111,8 @@ def run(tmp_path):
 def test_an_interrupt_ends_a_range(run):
     out = run("""
 signal.signal(signal.SIGINT, signal.default_int_handler)
-signal_after(0.3, signal.SIGINT)
 try:
+    signal_at_work(signal.SIGINT)
     parallel_for(c.slow, 10**7, sums, grain=1, executor=ThreadPoolExecutor(4))
 except KeyboardInterrupt:
     done = sums[0]
@@ -130,22 +141,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 c.dear_later.argtypes, c.dear_later.restype = RANGE, None
 
 
-def interrupt():
-    while not sums[0]:
-        time.sleep(0.001)
+def interrupt(*_):
     sums[1] = sums[0]
-    os.kill(os.getpid(), signal.SIGINT)
+    raise KeyboardInterrupt
 
 
-threading.Thread(target=interrupt, daemon=True).start()
+signal.signal(signal.SIGINT, interrupt)
 try:
+    signal_at_work(signal.SIGINT)
     parallel_for(
         c.dear_later, 10**6, sums, grain=1, executor=ThreadPoolExecutor(2)
     )
 except KeyboardInterrupt:
-    # until the host looks, 0.25 s, and one call of each
+    # The one of each that was under way; more on a busy machine.
     dear = sums[0] - sums[1]
-    print("few" if dear < 60 else dear)
+    print("few" if dear < 200 else dear)
 """,
         library=library,
     )
@@ -165,7 +175,7 @@ def handler(*_):
     if doing == "shutdown":
         executor.shutdown()
     elif doing == "result":
-        assert future.result() == 500_000
+        assert future.result() == 2_000_000
     else:
         helper = threading.Thread(target=future.result)
         helper.start()
@@ -175,13 +185,14 @@ def handler(*_):
 
 waiting, doing = sys.argv[2:]
 signal.signal(signal.SIGUSR1, handler)
-signal_after(0.2)
-future = executor.submit_native(c.nap, 500_000)
+future = executor.submit_native(c.nap, 2_000_000)
 if waiting == "range":
-    parallel_for(c.slow, 500, sums, grain=1, executor=executor)
-    print(sums[0] == 500)
+    signal_at_work()
+    parallel_for(c.slow, 3000, sums, grain=1, executor=executor)
+    print(sums[0] == 3000)
 else:
-    print(future.result(20 if "timeout" in waiting else None) == 500_000)
+    signal_after(0.2)
+    print(future.result(20 if "timeout" in waiting else None) == 2_000_000)
 executor.shutdown()
 """,
         waiting,
@@ -502,6 +513,7 @@ executor = started(ThreadPoolExecutor(4))
 parent = os.getpid()
 main = threading.get_ident()
 children = []
+first = threading.Lock()
 
 
 def fork(*_):
@@ -512,8 +524,9 @@ def fork(*_):
 
 
 def part(begin, end, context):
-    if not children and os.getpid() == parent:
-        if (threading.get_ident() == main) == (where == "host"):
+    if os.getpid() == parent:
+        here = (threading.get_ident() == main) == (where == "host")
+        if here and first.acquire(blocking=False):
             fork()
     time.sleep(0.02)
 
@@ -529,8 +542,8 @@ def wait_for_it():
         return future.result()
     if where == "handler":
         signal.signal(signal.SIGUSR1, fork)
-        signal_after(0.2)
-        return parallel_for(c.slow, 500, sums, grain=1, executor=executor)
+        signal_at_work()
+        return parallel_for(c.slow, 3000, sums, grain=1, executor=executor)
     return parallel_for(range_callback(part), 20, grain=1, executor=executor)
 
 

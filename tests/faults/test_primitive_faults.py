@@ -14,6 +14,7 @@ import pytest
 from pyconc import queue, threading
 from support.blocking import PATIENCE, Call, signal_main, when_main_sleeps
 from support.children import in_forked_child
+from support.polling import eventually
 from support.sync import load_sync
 from support.waits import WAITS
 
@@ -294,7 +295,9 @@ def test_others_come_to_a_barrier_while_a_timeout_is_converted():
             others.append(Call(barrier.wait, PATIENCE).blocked())
         counts.append(barrier.n_waiting)
 
-    calls = [Call(barrier.wait, Number(let_another_come)).blocked()]
+    calls = [Call(barrier.wait, Number(let_another_come))]
+    eventually(lambda: barrier.n_waiting == 2)
+    calls[0].blocked()
     assert set(counts) == {1}
     assert barrier.n_waiting == 2
     calls += [*others, Call(barrier.wait)]

@@ -154,7 +154,7 @@ def test_a_shutdown_waits_for_a_thread_that_has_just_been_started():
     sys.setswitchinterval(1e-6)
     try:
         for _ in range(300):
-            executor, futures = ThreadPoolExecutor(2), []
+            executor, futures = ThreadPoolExecutor(2, "just started"), []
 
             def use(executor=executor, futures=futures):
                 with contextlib.suppress(RuntimeError):
@@ -168,7 +168,7 @@ def test_a_shutdown_waits_for_a_thread_that_has_just_been_started():
             executor.shutdown()
             assert all(future.done() for future in futures.copy())
             names = [thread.name for thread in threading.enumerate()]
-            assert not any(name.startswith("ThreadPool") for name in names)
+            assert not any(name.startswith("just started") for name in names)
             user.join()
     finally:
         sys.setswitchinterval(interval)
@@ -234,7 +234,7 @@ for _ in range(500):
     user.join()
 eventually(lambda: threading.active_count() == 1)
 """
-    outcome = run_source(tmp_path, source, timeout=15)
+    outcome = run_source(tmp_path, source, timeout=40)
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stderr == ""
 
@@ -269,7 +269,7 @@ def test_what_is_dropped_is_collected(threads_before, make, cyclic, used):
     del pool
     gc.collect()
     assert ref() is None
-    eventually(lambda: native_threads() == threads_before)
+    eventually(lambda: native_threads() <= threads_before)
 
 
 def test_queued_work_of_a_dropped_executor_is_done(threads_before):
@@ -282,14 +282,14 @@ def test_queued_work_of_a_dropped_executor_is_done(threads_before):
     assert ref() is None
     hold.let_go.set()
     assert [future.result(30) for future in futures] == list(range(50))
-    eventually(lambda: native_threads() == threads_before)
+    eventually(lambda: native_threads() <= threads_before)
 
 
 @pytest.mark.parametrize("make", [drop_executor, drop_pool])
 def test_a_task_drops_its_own_pool(threads_before, make):
     box = [make()]
     start(box[0], box.clear)(30)
-    eventually(lambda: (gc.collect(), native_threads())[1] == threads_before)
+    eventually(lambda: (gc.collect(), native_threads())[1] <= threads_before)
 
 
 # finalizers that run amid a call

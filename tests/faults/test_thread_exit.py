@@ -338,7 +338,7 @@ started.set()
 pid = os.fork()
 if pid == 0:
     faulthandler.enable()
-    signal.alarm(10)
+    signal.alarm(18)
     {USES[use]}
     sys.exit(4)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
@@ -359,7 +359,7 @@ def test_a_child_that_returns_from_its_task_ends(tmp_path, kind):
 def task():
     pid = os.fork()
     if pid == 0:
-        signal.alarm(10)
+        signal.alarm(18)
     return pid
 
 

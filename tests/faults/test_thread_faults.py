@@ -174,7 +174,7 @@ def test_an_initializer_fails_while_the_pool_is_made(make_pool, cls, fails_at):
 
     pool = make_pool(4, fail, cls=cls)
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        pool.map(abs, range(1000), 1)
+        pool.map(lambda _: eventually(lambda: pool._engine.broken), range(9), 1)
     with pytest.raises(ZeroDivisionError):
         pool.apply(abs, (1,))
     pool.close()

@@ -103,8 +103,8 @@ def test_a_task_may_fork(busy):
         def task():
             return child_says(
                 lambda: (
-                    other.submit(abs, -1).result(10),
-                    executor.submit(abs, -2).result(10),
+                    other.submit(abs, -1).result(20),
+                    executor.submit(abs, -2).result(20),
                 )
             )
 

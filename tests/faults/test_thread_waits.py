@@ -227,7 +227,7 @@ def test_a_wait_near_the_recursion_limit_ends(tmp_path, call):
     args = "descend, (depth,))" if "pool" in text else "descend, depth)"
     after = "" if "pool" in text else ".result()"
     source = DEPTH.format(call=text, start=place + args + after)
-    outcome = run_source(tmp_path, source, timeout=10)
+    outcome = run_source(tmp_path, source, timeout=40)
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout == "7 too deep True\n"
 
@@ -255,7 +255,7 @@ except RecursionError:
     print("too deep")
 assert executor.submit(abs, 1).result() == pool.apply(abs, (1,)) == 1
 """
-    outcome = run_source(tmp_path, source, timeout=10)
+    outcome = run_source(tmp_path, source, timeout=40)
     assert outcome.returncode == 0, outcome.stderr
     assert outcome.stdout == "too deep\n"
 

@@ -38,7 +38,7 @@ def test_the_parents_executor_is_refused_in_a_child(executor):
     assert executor.submit(square, 2).result() == 4
 
     def child():
-        error = catch(lambda: executor.submit(square, 2).result(10))
+        error = catch(lambda: executor.submit(square, 2).result(20))
         assert isinstance(error, RuntimeError), repr(error)
         assert "fork" in str(error).lower()
         return "refused"
@@ -51,7 +51,7 @@ _executor = None
 
 
 def submit_more(depth):
-    return _executor.submit(submit_more, depth - 1).result(10) if depth else 0
+    return _executor.submit(submit_more, depth - 1).result(20) if depth else 0
 
 
 def submit_from_initializer(gate):
@@ -159,7 +159,7 @@ def test_the_end_of_a_child_ends_only_its_own_workers(ctx, pool, tmp_path):
     text, code = in_forked_child(child)
     assert code == 0, text
     # os._exit ran no clean-up in the child
-    eventually(lambda: not any_alive(json.loads(text)), 5)
+    eventually(lambda: not any_alive(json.loads(text)))
     assert all(map(alive, pids))
     assert pool.apply(square, (3,)) == 9
 

@@ -196,10 +196,6 @@ def test_an_interrupt_ends_it(tmp_path, command, form):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Shells start what runs in the background with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        ),
     )
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)

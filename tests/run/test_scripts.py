@@ -15,15 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from support.scripts import TRACKER_WARNINGS
+
 SCRIPTS = Path(__file__).parent / "scripts"
 METHODS = os.environ.get("PYCONC_TEST_METHODS", "fork spawn forkserver").split()
-TIMEOUT = 50
-# Those that the standard library's tracker gives at times, if processes end
-# while others start.
-TRACKER_WARNINGS = [
-    "ignore:resource_tracker:UserWarning",
-    "ignore:ResourceTracker called reentrantly:UserWarning",
-]
+TIMEOUT = 110
 
 PLAIN = [sys.executable]
 RUN = [sys.executable, "-m", "pyconc", "run"]

@@ -77,6 +77,6 @@ def worker_pids(pool, count, directory):
     """Return the pids of count workers that were all alive at once."""
     gate = Gate(directory)
     results = [pool.apply_async(gate.meet, (count,)) for _ in range(count)]
-    pids = {result.get(30) for result in results}
+    pids = {result.get(50) for result in results}
     assert len(pids) == count
     return pids

@@ -186,7 +186,9 @@ meet(int64_t begin, int64_t end, void *context)
     (void)end;
     if (__atomic_compare_exchange_n(&m->first, &none, me, 0, __ATOMIC_SEQ_CST,
                                     __ATOMIC_SEQ_CST)) {
-        __atomic_add_fetch(&m->threads, 1, __ATOMIC_SEQ_CST);
+        int64_t nobody = 0; /* else the other was quicker */
+        __atomic_compare_exchange_n(&m->threads, &nobody, 1, 0,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
         for (int i = 0;
              i < 30000 && __atomic_load_n(&m->threads, __ATOMIC_SEQ_CST) < 2;
              i++)

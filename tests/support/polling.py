@@ -3,7 +3,7 @@
 import time
 
 
-def eventually(predicate, seconds=20.0, what="condition"):
+def eventually(predicate, seconds=45.0, what="condition"):
     """Poll until predicate() is true and return its value."""
     deadline = time.monotonic() + seconds
     while not (value := predicate()):

@@ -76,9 +76,9 @@ def mappings():
 
 
 def shared_names():
-    """Return the names in /dev/shm, but for semaphores of the stdlib.
+    """Return the names in /dev/shm, but for what the stdlib makes there.
 
     Those come and go with whatever else runs on the machine.
     """
     names = os.listdir("/dev/shm")
-    return {name for name in names if not name.startswith("sem.mp-")}
+    return {name for name in names if not name.startswith(("sem.", "psm_"))}

@@ -7,6 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+# Those that the standard library's tracker gives at times, if processes end
+# while others start.
+TRACKER_WARNINGS = [
+    "ignore:resource_tracker:UserWarning",
+    "ignore:ResourceTracker called reentrantly:UserWarning",
+]
+
 
 def environment():
     """Return an environment whose interpreters import what we can."""

@@ -48,6 +48,13 @@ def guarded(seconds):
         signal.signal(signal.SIGALRM, previous)
 
 
+@pytest.fixture(autouse=True)
+def watchdog(request):
+    """Fail the test that hangs, some time before it would end the run."""
+    with guarded(0.75 * request.node.get_closest_marker("watchdog").args[0]):
+        yield
+
+
 def limit_items(items, conftest, seconds):
     """Give the tests beside a conftest file a limit that ends the run."""
     directory = Path(conftest).parent

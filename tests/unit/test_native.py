@@ -232,6 +232,8 @@ def test_a_broken_executor(c):
     executor = ThreadPoolExecutor(2, initializer=lambda: 1 / 0)
     with pytest.raises(concurrent.futures.BrokenExecutor):
         while True:
+            # Which starts a thread: a range needs none where there is one CPU.
+            executor.submit_native(c.add, 1, 2)
             native.parallel_for(c.count, 10, bytearray(10), executor=executor)
     with pytest.raises(concurrent.futures.BrokenExecutor):
         executor.submit_native(c.add, 1, 2)
@@ -502,23 +504,31 @@ def test_numpy_contexts(c):
         native.parallel_for(c.twice, 6, numbers[:, ::2])
 
 
-def test_a_buffer_stays_exported(c):
-    sums, errors = array.array("q", [0]), []
+def test_a_buffer_stays_exported():
+    numbers, errors = array.array("q", [0]), []
+    inside, tried = threading.Event(), threading.Event()
+
+    def work(_begin, _end, address):
+        inside.set()
+        if tried.wait(LONG):
+            ctypes.c_int64.from_address(address).value = 100
 
     def grow():
-        until(lambda: sums[0])
         try:
-            sums.append(1)
+            if inside.wait(LONG):
+                numbers.append(1)
         except BufferError as error:
             errors.append(error)
+        finally:
+            tried.set()
 
     thread = threading.Thread(target=grow)
     thread.start()
-    native.parallel_for(c.slow, 100, sums)
+    native.parallel_for(RANGE_TYPE(work), 1, numbers)
     thread.join(LONG)
-    assert sums[0] == 100
+    assert list(numbers) == [100]
     assert len(errors) == 1
-    sums.append(1)
+    numbers.append(1)
 
 
 @pytest.mark.parametrize(

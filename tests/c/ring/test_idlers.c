@@ -463,15 +463,15 @@ test_a_task_behind_busy_workers_is_not_stranded(void)
     stop_threads();
 }
 
-/* Under a sanitizer no task is short. */
-#define SHORT_TASKS (CONC_TEST_TSAN || CONC_TEST_ASAN ? 20000 : 200000)
+#define SHORT_TASKS 20000
+#define SANITIZED (CONC_TEST_TSAN || CONC_TEST_ASAN) /* no task is short */
 
 /* A queue that is never empty, but flows. */
 static void
 test_short_tasks_do_not_wake_all(void)
 {
     uint32_t used = MANY;
-    for (int attempt = 0; attempt < SHORT_TASKS / 20000 && used == MANY;
+    for (int attempt = 0; attempt < (SANITIZED ? 1 : 100) && used > MANY / 2;
          attempt++) {
         start_threads(be_short, 4096);
         uint32_t out = 0;
@@ -494,9 +494,9 @@ test_short_tasks_do_not_wake_all(void)
         wait_until_asleep(MANY);
         stop_threads();
     }
-    /* A machine that is overloaded for a while may wake all in one attempt,
-     * not in each. */
-    CHECK(used < MANY || SHORT_TASKS < 200000);
+    /* A machine that is overloaded for a while may wake many in one attempt,
+     * not in each.  If all are woken, not all come to run a task. */
+    CHECK(used <= MANY / 2 || SANITIZED);
 }
 
 static long

@@ -1,6 +1,7 @@
 #include "ring/parker.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "conc_test.h"
 
@@ -108,6 +109,7 @@ appoint(void *unused)
     for (int i = 0; i < ROUNDS; i++) {
         CHECK(conc_parker_appoint(&sentinel));
         while (conc_parker_is_watching(&sentinel)) {
+            sched_yield();
         }
     }
     conc_parker_wake(&sentinel);

@@ -55,6 +55,13 @@ def wait_for_the_gate():
     return state[-1].wait(20)
 
 
+def until(name):
+    """Wait for a file; the directory is this run's own."""
+    deadline = time.monotonic() + 60
+    while not os.path.exists(name) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 def die():
     os._exit(7)
 
@@ -122,9 +129,10 @@ def tasks():
         refuse("next", next, results)
         refuse("next", next, results)
         refuse("chunksize", executor.map, square, [1], chunksize=0)
-        slow = executor.submit(time.sleep, 0.2)
+        slow = executor.submit(until, "asked")
         refuse("result in time", slow.result, timeout=0.01)
-        refuse("map in time", list, executor.map(time.sleep, [0.2], timeout=0.01))
+        refuse("map in time", list, executor.map(until, ["asked"], timeout=0.01))
+        open("asked", "x").close()
         futures = {executor.submit(square, n): n for n in range(8)}
         done = concurrent.futures.as_completed(futures)
         show("as_completed", sorted((futures[f], f.result()) for f in done))

@@ -20,7 +20,16 @@ def late():
     print("a thread that was not joined", flush=True)
 
 
+def last(there):
+    there.recv()
+    print("a process that was not joined", flush=True)
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "process":
+        here, there = multiprocessing.Pipe()
+        # It runs after the next one.
+        atexit.register(here.send, None)
     atexit.register(print, "at exit", flush=True)
     print(sys.argv[1:], os.path.basename(sys.argv[0]), flush=True)
     match sys.argv[1]:
@@ -50,6 +59,6 @@ if __name__ == "__main__":
             pool = ThreadPool(2)
             pool.apply_async(time.sleep, (60,))
         case "process":
-            multiprocessing.Process(target=late).start()
+            multiprocessing.Process(target=last, args=(there,)).start()
         case "stdin":
             print([line.strip() for line in sys.stdin])

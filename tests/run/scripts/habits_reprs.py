@@ -35,8 +35,10 @@ def of_threading():
 def of_pools():
     with multiprocessing.pool.ThreadPool(2) as pool:
         show("pool", pool)
-        result = pool.apply_async(threading.Event().wait, (0.1,))
+        go = threading.Event()
+        result = pool.apply_async(go.wait, (60,))
         refuse("not ready", result.successful)
+        go.set()
         result.wait()
     show("terminated", pool)
     pool = multiprocessing.Pool(1)

@@ -61,6 +61,13 @@ def pid(_n=None):
     return os.getpid()
 
 
+def until(name):
+    """Wait for a file; the directory is this run's own."""
+    deadline = time.monotonic() + 60
+    while not os.path.exists(name) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 def nested():
     multiprocessing.Pool(1)
 
@@ -129,9 +136,12 @@ def walk(pool):
     show("next", results.next(), results.next(timeout=20))
     refuse("next", results.next)
     refuse("next", next, results)
-    slow = pool.imap(time.sleep, [0.2])
+    asked = f"asked {type(pool).__name__}"
+    slow = pool.imap(until, [asked])
     refuse("next in time", slow.next, timeout=0.01)
+    open(asked, "x").close()
     show("next", slow.next())
+    os.remove(asked)
     refuse("chunksize", pool.imap, square, [1], 0)
     refuse("chunksize", pool.imap_unordered, square, [1], 0)
     failing = pool.imap(fail_at_2, range(4))
@@ -178,11 +188,13 @@ def walk(pool):
     show("errors", errors[-1], mapped.successful())
     refuse("map", pool.map, fail_at_2, range(4))
     refuse("starmap", pool.starmap, fail, [(5,)])
-    slow = pool.apply_async(time.sleep, (0.4,))
+    slow = pool.apply_async(until, (asked,))
     show("not yet", slow.ready(), slow.wait(0.01), slow.wait(timeout=0))
     attempt("successful", slow.successful)
     refuse("get in time", slow.get, timeout=0.01)
+    open(asked, "x").close()
     show("get", slow.get(20), type(slow).__name__)
+    os.remove(asked)
     show("empty", pool.map_async(square, []).get(), list(pool.imap(square, [])))
     attempt("no iterable", pool.map, square, 3)
     show("TimeoutError", multiprocessing.TimeoutError.__mro__[1].__name__)

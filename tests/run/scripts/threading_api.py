@@ -328,7 +328,7 @@ def condition():
     def wait():
         with c:
             items.append("waits")
-            return c.wait(timeout=10)
+            return c.wait(timeout=30)
 
     threads = [threading.Thread(target=take) for _ in range(3)]
     for t in threads:
@@ -428,7 +428,7 @@ def timer():
     cancelled.start()
     show("ids", cancelled.ident is None, cancelled.native_id is None)
     show("cancel", cancelled.cancel(), cancelled.cancel())
-    cancelled.join(timeout=10)
+    cancelled.join(timeout=30)
     show("calls", len(calls), cancelled.is_alive(), cancelled.name)
     early = threading.Timer(0, calls.append, ["run"])
     early.cancel()
@@ -443,7 +443,7 @@ def timer():
 @section("Barrier")
 def barrier():
     actions = []
-    b = threading.Barrier(3, action=lambda: actions.append(1), timeout=10)
+    b = threading.Barrier(3, action=lambda: actions.append(1), timeout=30)
     show("new", b.parties, b.n_waiting, b.broken, b)
     indices = []
     threads = [
