@@ -20,7 +20,7 @@ import pytest
 
 from support.impls import METHODS
 from support.polling import eventually
-from support.scripts import TRACKER_WARNINGS, environment, kill_group
+from support.scripts import QUIET_TRACKER, environment, kill_group
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -108,7 +108,7 @@ def run_in(
         env={
             **environment(),
             "PYTHONFAULTHANDLER": "1",
-            "PYTHONWARNINGS": ",".join(TRACKER_WARNINGS),
+            "PYTHONWARNINGS": QUIET_TRACKER,
             "TMPDIR": str(temporary),
         },
         cwd=work,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import pyconc
-from support.scripts import TRACKER_WARNINGS
+from support.scripts import QUIET_TRACKER
 
 METHODS = os.environ.get("PYCONC_TEST_METHODS", "fork spawn forkserver").split()
 
@@ -27,7 +27,7 @@ def run(tmp_path, script, *options, files=(), **variables):
         timeout=60,
         env={
             **os.environ,
-            "PYTHONWARNINGS": ",".join(TRACKER_WARNINGS),
+            "PYTHONWARNINGS": QUIET_TRACKER,
             **variables,
         },
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.scripts import TRACKER_WARNINGS
+from support.scripts import QUIET_TRACKER
 
 SCRIPTS = Path(__file__).parent / "scripts"
 METHODS = os.environ.get("PYCONC_TEST_METHODS", "fork spawn forkserver").split()
@@ -57,7 +57,7 @@ class Program:
             cwd=cwd,
             env={
                 **os.environ,
-                "PYTHONWARNINGS": ",".join(TRACKER_WARNINGS),
+                "PYTHONWARNINGS": QUIET_TRACKER,
                 **environment,
             },
             start_new_session=True,

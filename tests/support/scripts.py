@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Those that the standard library's tracker gives at times, if processes end
-# while others start.
-TRACKER_WARNINGS = [
-    "ignore:resource_tracker:UserWarning",
-    "ignore:ResourceTracker called reentrantly:UserWarning",
-]
+# PYTHONWARNINGS without what the standard library's tracker says at times, if
+# processes end while others start.
+QUIET_TRACKER = (
+    "ignore:resource_tracker:UserWarning,"
+    "ignore:ResourceTracker called reentrantly:UserWarning"
+)
 
 
 def environment():
