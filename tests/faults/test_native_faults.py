@@ -137,7 +137,6 @@ def test_an_interrupt_waits_for_one_call_of_a_thread(run, monkeypatch, tmp_path)
     library = kernels.compiled.__wrapped__()
     out = run(
         """
-signal.signal(signal.SIGINT, signal.default_int_handler)
 c.dear_later.argtypes, c.dear_later.restype = RANGE, None
 
 
